@@ -1,0 +1,40 @@
+"""The command line beside the stages: `python -m pipeline --help`. Arguments to one call each; the work is elsewhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.data import pinned, raw
+from pipeline.data import simulate as simulator
+from pipeline.errors import run
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+Folder = Annotated[Path, typer.Argument(help="A raw folder: cubes/ and spheres/ with rgb/, lidar/ and angles.")]
+
+
+@app.command()
+def simulate(
+    folder: Folder,
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes; each gives a cube and a sphere.")] = pinned.SCENES,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = pinned.SEED,
+) -> None:
+    """Write a simulated data set in the raw layout; FOLDER must not exist."""
+    simulator.simulate(folder, scenes, seed)
+    print(f"{folder}: {scenes} scenes, {2 * scenes} pairs, seed {seed}")
+
+
+@app.command()
+def check(folder: Folder) -> None:
+    """Say what is wrong with a raw folder; exit code 1 if anything is."""
+    print(f"{folder}: {len(raw.check(folder))} pairs, no fault found")
+
+
+@app.command()
+def data() -> None:
+    """Simulate the default data set if data/ is absent, and hold data/ against the hash in data.dvc."""
+    pinned.ensure(Path("data"))
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,117 @@
+"""Where each run keeps its things, and how files get there: whole or not at all.
+
+Checkpoints are safetensors files: nothing in them can run, and equal weights give equal bytes.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+
+RUNS = Path("runs")
+
+
+def run_folder(stage: str, cell: str | None = None) -> Path:
+    """`runs/<stage>` or `runs/<stage>/<cell>`, created when absent."""
+    folder = RUNS / stage / cell if cell else RUNS / stage
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def cell_name(fusion: str, downsample: str) -> str:
+    """The one spelling of a cell: the key that DVC's matrix gives it."""
+    return f"{fusion}-{downsample}"
+
+
+def cell_names(fusions: Sequence[str], downsamples: Sequence[str]) -> list[str]:
+    """All cells of the matrix, in its order. Readers ask this, never the folder: old cells stay on disk."""
+    return [cell_name(fusion, downsample) for fusion in fusions for downsample in downsamples]
+
+
+def checkpoint_name(seed: int) -> str:
+    """File name of the weights that belong to one seed."""
+    return f"seed{seed}.safetensors"
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary sibling of `path` to write to; it takes the name `path` only if the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    try:
+        yield Path(name)
+        os.chmod(name, 0o644)  # mkstemp makes it private; results are to be shared
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` atomically, UTF-8 with Unix line ends on every system."""
+    with atomic(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically; not-a-number is refused, so that every reader can parse the file."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; raises PipelineError if the file is absent or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: not found; run `dvc repro` to make it") from None
+    except ValueError as error:
+        raise PipelineError(f"{path}: not valid JSON ({error}); delete it and run `dvc repro`") from None
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write one .npy file atomically."""
+    with atomic(path) as part, part.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def read_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
+    """Read one .npy file without unpickling; raises PipelineError if it is absent, truncated or not an array."""
+    try:
+        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: not found; run `dvc repro` to make it") from None
+    except (ValueError, OSError, EOFError) as error:
+        raise PipelineError(f"{path}: not a whole .npy array ({error}); delete it and run `dvc repro`") from None
+
+
+def save_checkpoint(path: Path, weights: dict, about: Any) -> None:
+    """Save tensors with `about` (a dataclass or dict that JSON can hold: how to rebuild the net) beside them."""
+    from safetensors.torch import save_file  # torch is slow to import, and readers of tables do without it
+
+    about = asdict(about) if is_dataclass(about) else about
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    with atomic(path) as part:
+        # one metadata key: safetensors does not promise an order of several, and the bytes should repeat
+        save_file(tensors, part, metadata={"about": json.dumps(about, sort_keys=True)})
+
+
+def load_checkpoint(path: Path) -> tuple[dict, dict]:
+    """(tensors on the CPU, about); raises PipelineError if the file is absent or not one of ours."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()["about"])
+            return {name: file.get_tensor(name) for name in file.keys()}, about
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: not found; run `dvc repro` to make it") from None
+    except (SafetensorError, TypeError, KeyError, ValueError) as error:
+        raise PipelineError(f"{path}: not a checkpoint of this project ({error}); delete it and run `dvc repro`") from None

@@ -1,0 +1,160 @@
+"""params.yaml as frozen, typed dataclasses. Only stages and the command line call `load`.
+
+Unknown, missing and impossible values are refused by their full name, for example `fusion.lr`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+
+from pipeline.errors import PipelineError
+
+FusionName = Literal["late", "concat", "add", "hadamard"]
+DownsampleName = Literal["maxpool", "strided"]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Widths = list[PositiveInt]
+_strict = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_strict)
+class Matrix:
+    """The cells of the fusion study: every fusion with every downsampling."""
+
+    fusion: Annotated[list[FusionName], Field(min_length=1)]
+    downsample: Annotated[list[DownsampleName], Field(min_length=1)]
+
+
+@dataclass(frozen=True, config=_strict)
+class Fractions:
+    train: Share
+    val: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> "Fractions":
+        if abs(self.train + self.val + self.test - 1) > 1e-9:
+            raise ValueError(f"train + val + test is {self.train + self.val + self.test:g}, expected 1")
+        return self
+
+
+@dataclass(frozen=True, config=_strict)
+class Prepare:
+    split: Literal["scene", "course"]
+    fractions: Fractions
+    course_scenes: PositiveInt
+    seed: int
+
+
+@dataclass(frozen=True, config=_strict)
+class LateNet:
+    """Each modality alone down to a vector of `embed` values; the vectors meet in the head."""
+
+    branch: Widths
+    embed: PositiveInt
+    head: Widths
+
+
+@dataclass(frozen=True, config=_strict)
+class IntermediateNet:
+    """Feature maps meet after `branch`; convolutions `shared` and the head follow."""
+
+    branch: Widths
+    shared: Widths
+    head: Widths
+
+
+@dataclass(frozen=True, config=_strict)
+class Nets:
+    late: LateNet
+    concat: IntermediateNet
+    add: IntermediateNet
+    hadamard: IntermediateNet
+
+
+@dataclass(frozen=True, config=_strict, kw_only=True)
+class Recipe:
+    """How weights are found: Adam, a linear warm-up over the share `warmup` of all steps, then the schedule."""
+
+    lr: PositiveFloat
+    batch: PositiveInt
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    schedule: Literal["cosine", "constant"]
+
+
+@dataclass(frozen=True, config=_strict, kw_only=True)
+class Fusion(Recipe):
+    epochs: dict[FusionName, dict[DownsampleName, PositiveInt]]
+    nets: Nets
+
+
+@dataclass(frozen=True, config=_strict, kw_only=True)
+class Lidar(Recipe):
+    epochs: PositiveInt
+    branch: Widths
+    head: Widths
+
+
+@dataclass(frozen=True, config=_strict, kw_only=True)
+class Cilp(Recipe):
+    epochs: PositiveInt
+    branch: Widths
+    hidden: Widths
+    embed: PositiveInt
+    temperature: PositiveFloat
+
+
+@dataclass(frozen=True, config=_strict, kw_only=True)
+class Project(Recipe):
+    epochs: PositiveInt
+    hidden: Widths
+
+
+@dataclass(frozen=True, config=_strict, kw_only=True)
+class Classify(Recipe):
+    epochs: PositiveInt
+
+
+@dataclass(frozen=True, config=_strict)
+class Params:
+    seeds: Annotated[list[int], Field(min_length=1)]
+    matrix: Matrix
+    prepare: Prepare
+    fusion: Fusion
+    lidar: Lidar
+    cilp: Cilp
+    project: Project
+    classify: Classify
+
+    @model_validator(mode="after")
+    def _every_cell_has_epochs(self) -> "Params":
+        for fusion in self.matrix.fusion:
+            for downsample in self.matrix.downsample:
+                if downsample not in self.fusion.epochs.get(fusion, {}):
+                    raise ValueError(f"fusion.epochs.{fusion}.{downsample} is missing, and matrix has that cell")
+        return self
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read and validate the parameters; raises PipelineError that lists every fault by its full name."""
+    try:
+        return TypeAdapter(Params).validate_python(yaml.safe_load(path.read_text()))
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: not found; run from the top of the repository") from None
+    except yaml.YAMLError as error:
+        raise PipelineError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise PipelineError(f"{path}: {'; '.join(_fault(item) for item in error.errors())}") from None
+
+
+def _fault(item: dict) -> str:
+    """One pydantic fault as `section.key: what was found, what was expected`."""
+    name = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "missing":
+        return f"{name} is missing: add it"
+    if item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{name} is not a known key: remove it or mend the spelling"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{name} is {item['input']!r}: {message}" if name else message

@@ -1,0 +1,101 @@
+"""Prepared arrays and the batches cut from them. No PNG decoding, no files but those that prepare wrote.
+
+N pairs, R rows asked for, B batch. On a CPU the arrays stay memory-mapped; a GPU holds them whole (32 KB a pair).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pipeline.artifacts import read_array
+from pipeline.data.geometry import directions, xyza
+from pipeline.data.split import read_split
+
+
+class Batch(NamedTuple):
+    """Pairs as the nets take them."""
+
+    rgb: Tensor  # (B, 4, H, W) RGBA in [0, 1]
+    lidar: Tensor  # (B, 4, H, W) x, y, z, mask, or (B, 1, H, W) depth; Omniverse units
+    label: Tensor  # (B,) 0.0 cube, 1.0 sphere
+
+
+class Features(NamedTuple):
+    """Vectors computed once, with what they shall become."""
+
+    inputs: Tensor  # (B, D)
+    target: Tensor  # (B, ...)
+
+    def rows(self, rows: Tensor) -> "Features":
+        """Some of them, as a batch."""
+        return Features(self.inputs[rows], self.target[rows])
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """All pairs of the data set."""
+
+    rgb: Tensor  # (N, H, W, 4) uint8
+    depth: Tensor  # (N, H, W) float32, 50 = no return
+    label: Tensor  # (N,) float32
+    rays: Tensor  # (3, H, W) unit vectors
+    splits: dict[str, Tensor]  # split name -> rows
+
+    @property
+    def all_rows(self) -> Tensor:
+        """Every pair, in order: (N,)."""
+        return torch.arange(len(self.label), device=self.label.device)
+
+    def mixed(self, split: str) -> Tensor:
+        """The rows of a split in a fixed mixed order: in order, a batch would hold one class only."""
+        rows = self.splits[split]
+        return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).to(rows.device)]
+
+    def with_xyza(self, rows: Tensor) -> Batch:
+        """The rows with LiDAR as points and mask: what the fusion nets see."""
+        return self._batch(rows, xyza(self.depth[rows], self.rays))
+
+    def with_depth(self, rows: Tensor) -> Batch:
+        """The rows with LiDAR as raw depth: what the CILP nets see."""
+        return self._batch(rows, self.depth[rows].unsqueeze(1))  # (B, 1, H, W)
+
+    def _batch(self, rows: Tensor, lidar: Tensor) -> Batch:
+        rgb = self.rgb[rows].permute(0, 3, 1, 2).float().div_(255)  # (B, 4, H, W), channels last in memory
+        return Batch(rgb, lidar.contiguous(memory_format=torch.channels_last), self.label[rows])
+
+
+def load(folder: Path, device: torch.device) -> Arrays:
+    """The arrays in `folder`; raises PipelineError if one is absent or broken."""
+
+    def tensor(name: str) -> Tensor:
+        # copy on write: torch wants memory it could write to, and the file stays as it is
+        return torch.from_numpy(read_array(folder / f"{name}.npy", mmap_mode="c")).to(device)
+
+    rays = directions(tensor("azimuth"), tensor("zenith"))
+    splits = {name: torch.from_numpy(rows).to(device) for name, rows in read_split(folder / "split.tsv").items()}
+    return Arrays(tensor("rgb"), tensor("depth"), tensor("label").float(), rays, splits)
+
+
+class Batches:
+    """`rows` in batches of `size`, the last one as large as what is left; `take` turns row numbers into a batch."""
+
+    def __init__(self, take: Callable[[Tensor], Any], rows: Tensor, size: int) -> None:
+        self.take = take
+        self.rows = rows
+        self.size = size
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.size)
+
+    def __iter__(self) -> Iterator[Any]:
+        """In order, for evaluation."""
+        return map(self.take, self.rows.split(self.size))
+
+    def shuffled(self, generator: torch.Generator) -> Iterator[Any]:
+        """In an order drawn from `generator`, for training."""
+        order = torch.randperm(len(self.rows), generator=generator).to(self.rows.device)
+        return map(self.take, self.rows[order].split(self.size))

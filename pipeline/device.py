@@ -1,0 +1,94 @@
+"""Where the arithmetic runs: device, precision, seeds, and one thread per seed on a CPU.
+
+Results must not depend on how many cores a machine has, so each training runs on one thread,
+and the seeds of a stage share the cores. On a GPU the seeds run one after another.
+"""
+
+import os
+import resource
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+from time import perf_counter, thread_time
+from typing import TypeVar
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its sums only with this set
+
+import torch  # noqa: E402  (the variable above is read when CUDA starts)
+
+Result = TypeVar("Result")
+_stop = threading.Event()
+
+
+class Stopped(Exception):
+    """Raised inside a training whose stage was interrupted, or whose sibling failed."""
+
+
+def choose() -> torch.device:
+    """The first CUDA device if there is one, else the CPU; asks for repeatable algorithms on either."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_num_threads(1)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+
+
+def autocast(device: torch.device) -> AbstractContextManager:
+    """Run convolutions and matrix products in `precision(device)`."""
+    dtype = precision(device)
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
+def seeded(seed: int, build: Callable[[], Result]) -> Result:
+    """Build a module with weights drawn from `seed`; torch draws initial weights from its global generator only."""
+    torch.manual_seed(seed)
+    return build()
+
+
+def generator(seed: int) -> torch.Generator:
+    """The random order of batches, apart from the global generator."""
+    return torch.Generator().manual_seed(seed)
+
+
+def each_seed(train: Callable[[int], Result], seeds: Sequence[int], device: torch.device) -> list[Result]:
+    """`train(seed)` for every seed, side by side on a CPU; the first failure or Ctrl-C ends them all."""
+    if device.type != "cpu":
+        return [train(seed) for seed in seeds]
+    _stop.clear()
+    with ThreadPoolExecutor(max_workers=len(seeds)) as pool:
+        futures = [pool.submit(train, seed) for seed in seeds]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            _stop.set()  # those still running after a failure end at their next step
+        failures = [future.exception() for future in futures if future.exception()]
+        if failures:
+            raise next((each for each in failures if not isinstance(each, Stopped)), failures[0])
+        return [future.result() for future in futures]
+
+
+def stop_if_asked() -> None:
+    """Called once a step by every training."""
+    if threading.current_thread() is not threading.main_thread() and _stop.is_set():
+        raise Stopped
+
+
+def clock(device: torch.device) -> float:
+    """Seconds of computing: of this thread alone on a CPU (seeds share the cores), of the wall clock on a GPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return perf_counter()
+    return thread_time()
+
+
+def peak_memory(device: torch.device) -> float:
+    """Peak in MB: of the GPU's memory, or of this process' memory on a CPU (one process trains one cell)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

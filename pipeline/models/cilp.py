@@ -1,0 +1,99 @@
+"""Contrastive image-LiDAR pretraining: two embedders, the LiDAR classifier, and the way from RGB into its space.
+
+The LiDAR classifier has the layer names of the course's `lidar_cnn.pt`; all LiDAR input here is raw depth, one channel.
+"""
+
+from collections.abc import Sequence
+from math import log
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.models.encoders import flat_size, mlp, trunk
+
+SIZE = 64
+MAX_SCALE = 100.0  # the cap of CLIP (Radford et al. 2021): a colder softmax made training unstable
+
+
+class Embedder(nn.Module):
+    """A picture as one unit vector."""
+
+    def __init__(self, channels: int, branch: Sequence[int], hidden: Sequence[int], embed: int) -> None:
+        super().__init__()
+        widths = [channels, *branch]
+        self.features = nn.Sequential(trunk(widths), nn.Flatten(), mlp([flat_size(SIZE, widths), *hidden, embed]))
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """(B, C, 64, 64) -> (B, D), each row of length 1."""
+        return F.normalize(self.features(picture).float(), dim=1)
+
+
+class CILP(nn.Module):
+    """Two embedders and the learned temperature of their similarities."""
+
+    def __init__(self, branch: Sequence[int], hidden: Sequence[int], embed: int, temperature: float) -> None:
+        super().__init__()
+        self.rgb = Embedder(4, branch, hidden, embed)
+        self.lidar = Embedder(1, branch, hidden, embed)
+        self.log_scale = nn.Parameter(torch.tensor(-log(temperature)))
+
+    @property
+    def scale(self) -> Tensor:
+        """1 / temperature, at most MAX_SCALE."""
+        return self.log_scale.exp().clamp(max=MAX_SCALE)
+
+    def forward(self, rgb: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 4, 64, 64) RGBA in [0, 1], (B, 1, 64, 64) depth -> two (B, D) of unit rows."""
+        return self.rgb(rgb), self.lidar(depth)
+
+
+def symmetric_cross_entropy(rgb: Tensor, lidar: Tensor, scale: Tensor | float) -> Tensor:
+    """Mean of "which LiDAR belongs to this RGB" and the reverse (CLIP, Radford et al. 2021).
+
+    rgb, lidar: (B, D) unit rows, row i of one belongs to row i of the other. Chance is ln B.
+    """
+    with torch.autocast(rgb.device.type, enabled=False):  # bfloat16 would round logits near 100 by half a unit
+        logits = scale * rgb @ lidar.T  # (B, B), row = RGB, column = LiDAR
+    pairs = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
+
+
+class LidarClassifier(nn.Module):
+    """Sphere or cube from depth alone: `embedder` to a flat vector, `classifier` to one logit."""
+
+    def __init__(self, branch: Sequence[int], head: Sequence[int]) -> None:
+        super().__init__()
+        widths = [1, *branch]
+        self.embedder = nn.Sequential(*trunk(widths), nn.Flatten())  # flat, so that the keys are the course's
+        self.classifier = mlp([flat_size(SIZE, widths), *head, 1])
+
+    def forward(self, depth: Tensor) -> Tensor:
+        """(B, 1, 64, 64) depth, 50 = no return -> (B,) logits, above 0 means sphere."""
+        return self.classifier(self.embedder(depth)).squeeze(1)
+
+
+def build_projector(embed: int, hidden: Sequence[int], target: int) -> nn.Sequential:
+    """RGB embedding (B, embed) -> LiDAR features (B, target)."""
+    return mlp([embed, *hidden, target])
+
+
+class RgbToLidar(nn.Module):
+    """Classes of the LiDAR net from RGB alone: CILP's RGB embedder, the projector, the LiDAR net's head."""
+
+    def __init__(self, embedder: nn.Module, projector: nn.Module, classifier: nn.Module) -> None:
+        super().__init__()
+        self.embedder = embedder
+        self.projector = projector
+        self.classifier = classifier
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(B, 4, 64, 64) RGBA in [0, 1] -> (B,) logits, above 0 means sphere."""
+        return self.classifier(self.projector(self.embedder(rgb))).squeeze(1)
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Stop every parameter of `module` (setting the flag on the module itself would do nothing) and return it."""
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    return module

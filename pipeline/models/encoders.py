@@ -1,0 +1,39 @@
+"""The small convolutional trunks and fully connected heads that every net here is made of.
+
+Knows no modality and no fusion. Shapes: B batch, C channels, H, W.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from torch import nn
+
+
+def _maxpool(inputs: int, outputs: int) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+
+
+def _strided(inputs: int, outputs: int) -> list[nn.Module]:
+    # the stride sits in the same convolution, so the parameters are those of maxpool
+    return [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]
+
+
+DOWNSAMPLE: dict[str, Callable[[int, int], list[nn.Module]]] = {"maxpool": _maxpool, "strided": _strided}
+
+
+def trunk(channels: Sequence[int], downsample: str = "maxpool") -> nn.Sequential:
+    """Blocks channels[0] -> channels[1] -> ..., each halving H and W: (B, C, H, W) -> (B, C', H/2^n, W/2^n)."""
+    block = DOWNSAMPLE[downsample]
+    return nn.Sequential(*(layer for pair in pairwise(channels) for layer in block(*pair)))
+
+
+def mlp(widths: Sequence[int]) -> nn.Sequential:
+    """Linear layers widths[0] -> widths[1] -> ... with ReLU between them, none after the last."""
+    layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.ReLU())]
+    return nn.Sequential(*layers[:-1])
+
+
+def flat_size(size: int, channels: Sequence[int]) -> int:
+    """Values left of a size x size picture after `trunk(channels)`, flattened; the halvings round down."""
+    side = size >> (len(channels) - 1)
+    return channels[-1] * side * side

@@ -1,0 +1,142 @@
+"""Tables, Markdown and the summary, from metrics files alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+Metrics = Mapping[str, Any]
+COSTS = {"parameters": "parameters", "seconds_per_epoch": "s/epoch", "peak_memory_mb": "peak MB", "epochs": "epochs"}
+SCORES = {"val_loss": "val loss", "loss": "test loss", "accuracy": "test accuracy", "f1": "test F1"}
+
+
+def with_interval(metrics: Metrics, name: str, digits: int = 4) -> str:
+    """`mean ± half-width` of the 95% interval; the mean alone where one seed gave it."""
+    half = metrics.get(f"{name}_ci95")
+    return f"{metrics[name]:.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
+
+
+def numbers(cells: Mapping[str, Metrics]) -> pd.DataFrame:
+    """One row a cell, every figure a column, for CSV."""
+    return pd.DataFrame.from_dict({name: dict(metrics) for name, metrics in cells.items()}, orient="index").rename_axis("cell")
+
+
+def comparison(cells: Mapping[str, Metrics]) -> str:
+    """Markdown: losses, accuracy, F1 and costs of the fusions beside the chance level, a row each."""
+    rows = [
+        {"fusion": name}
+        | {title: with_interval(metrics, key) for key, title in SCORES.items()}
+        | {"chance": f"{metrics['chance']:.3f}"}
+        | {title: _plain(metrics[key]) for key, title in COSTS.items()}
+        for name, metrics in cells.items()
+    ]
+    return markdown(rows)
+
+
+def ablation(pairs: Mapping[str, Mapping[str, Metrics]], base: str) -> str:
+    """Markdown: a row per fusion and downsampling; differences from `base` of the same fusion in brackets."""
+    rows = []
+    for fusion, cells in pairs.items():
+        for downsample, metrics in cells.items():
+            other = None if downsample == base else cells.get(base)
+            row = {"fusion": fusion, "downsampling": downsample}
+            row |= {title: with_interval(metrics, key) + _change(metrics, other, key) for key, title in SCORES.items()}
+            row |= {title: _plain(metrics[key]) + _ratio(metrics, other, key) for key, title in COSTS.items()}
+            rows.append(row)
+    return markdown(rows)
+
+
+def markdown(rows: list[dict[str, str]]) -> str:
+    """A Markdown table; every value is text already."""
+    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True, colalign=None) + "\n"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def _change(metrics: Metrics, base: Metrics | None, name: str) -> str:
+    return "" if base is None else f" ({metrics[name] - base[name]:+.4f})"
+
+
+def _ratio(metrics: Metrics, base: Metrics | None, name: str) -> str:
+    return "" if base is None else f" (x{metrics[name] / base[name]:.2f})"
+
+
+def summary(cells: Mapping[str, Mapping[str, Metrics]], lidar: Metrics, cilp: Metrics, project: Metrics, classify: Metrics) -> dict:
+    """The headline numbers, flat, so that `dvc metrics diff` fits on a screen."""
+    headline: dict[str, float] = {}
+    for downsample in dict.fromkeys(name for each in cells.values() for name in each):
+        scores = {fusion: each[downsample]["accuracy"] for fusion, each in cells.items() if downsample in each}
+        headline[f"{downsample}_accuracy_best"] = max(scores.values())
+        headline[f"{downsample}_accuracy_worst"] = min(scores.values())
+    return headline | {
+        "chance_accuracy": classify["chance"],
+        "lidar_accuracy": lidar["accuracy"],
+        "cilp_loss": cilp["loss"],
+        "cilp_top1": cilp["top1"],
+        "cilp_top5": cilp["top5"],
+        "chance_top1": round(cilp["chance_top1"], 6),
+        "project_r2": project["r2"],
+        "zero_shot_accuracy": classify["zero_shot_accuracy"],
+        "tuned_accuracy": classify["tuned_accuracy"],
+    }
+
+
+def chain(lidar: Metrics, cilp: Metrics, project: Metrics, classify: Metrics) -> str:
+    """Markdown: each step from LiDAR classifier to RGB classifier, beside what knowing nothing gives."""
+    steps = (
+        ("LiDAR classifier: accuracy", lidar, "accuracy", lidar["chance"]),
+        ("CILP: contrastive loss", cilp, "loss", cilp["chance_loss"]),
+        ("CILP: retrieval top-1, RGB to LiDAR", cilp, "top1", cilp["chance_top1"]),
+        ("CILP: retrieval top-5, RGB to LiDAR", cilp, "top5", cilp["chance_top5"]),
+        ("CILP: retrieval top-1, LiDAR to RGB", cilp, "top1_reverse", cilp["chance_top1"]),
+        ("projector: mean squared error", project, "mse", project["mse_of_mean"]),
+        ("projector: R2", project, "r2", 0.0),
+        ("RGB to LiDAR class, zero-shot: accuracy", classify, "zero_shot_accuracy", classify["chance"]),
+        ("RGB to LiDAR class, projector tuned: accuracy", classify, "tuned_accuracy", classify["chance"]),
+    )
+    return markdown(
+        [
+            {"step": title, "test": with_interval(metrics, name), "knowing nothing": f"{chance:.4f}"}
+            for title, metrics, name, chance in steps
+        ]
+    )
+
+
+PAGE = """# RGB + LiDAR fusion and CILP: results
+
+{pairs} pairs of RGB and LiDAR: {train} to train on, {val} to choose the epoch by, {test} to report on, split by scene.
+Figures are means over {seeds} seeds ± the half-width of the 95% interval (Student's t).
+
+## Fusion
+Which way to join the modalities, on the nets of the first downsampling.
+
+{fusion}
+Seconds are computing time of one seed's epoch; memory is the peak of the process (on a GPU: of the device).
+
+![Validation accuracy by epoch, mean and range over seeds](fusion.png)
+
+Test pairs that `{best}` finds hardest, hardest first; probability of the class it names.
+
+![Hardest test pairs](predictions.png)
+
+## Ablation
+The same nets with other downsampling; in brackets the difference from the first, or the ratio for costs.
+
+{ablation}
+## From LiDAR to RGB alone (CILP)
+Two embedders are pretrained to agree on pairs; a projector carries RGB embeddings into the feature space of a LiDAR
+classifier, whose frozen head then names the class from RGB alone.
+
+{chain}
+![Retrieval on the validation split](cilp.png)
+
+![Similarity matrix of 32 test pairs](similarity.png)
+"""
+
+
+def page(data: Metrics, tables: Mapping[str, str], chain: str, best: str, seeds: int) -> str:
+    """The whole report as Markdown."""
+    counts = {split: sum(data[split].values()) for split in ("train", "val", "test")}
+    return PAGE.format(pairs=data["pairs"], **counts, **tables, chain=chain, best=best, seeds=seeds)
