@@ -114,4 +114,6 @@ def load_checkpoint(path: Path) -> tuple[dict, dict]:
     except FileNotFoundError:
         raise PipelineError(f"{path}: not found; run `dvc repro` to make it") from None
     except (SafetensorError, TypeError, KeyError, ValueError) as error:
-        raise PipelineError(f"{path}: not a checkpoint of this project ({error}); delete it and run `dvc repro`") from None
+        raise PipelineError(
+            f"{path}: not a checkpoint of this project ({error}); delete it and run `dvc repro`"
+        ) from None

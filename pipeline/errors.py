@@ -1,4 +1,4 @@
-"""The one way in which this project says no: a PipelineError, printed as a single line, exit code 1."""
+"""The one way in which this project says no: a PipelineError, printed without a traceback, exit code 1."""
 
 import sys
 from collections.abc import Callable

@@ -9,7 +9,9 @@ from pipeline.results.report import ablation, numbers
 def main() -> None:
     matrix = load().matrix
     cells = {
-        fusion: {name: read_json(RUNS / "fusion" / cell_name(fusion, name) / "metrics.json") for name in matrix.downsample}
+        fusion: {
+            name: read_json(RUNS / "fusion" / cell_name(fusion, name) / "metrics.json") for name in matrix.downsample
+        }
         for fusion in matrix.fusion
     }
     flat = {cell_name(fusion, name): metrics for fusion, each in cells.items() for name, metrics in each.items()}

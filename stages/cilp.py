@@ -25,8 +25,8 @@ SHOWN = 32  # pairs in the similarity matrix: one batch, the picture people know
 def main() -> None:
     params, device = load(), machine.choose()
     section, folder = params.cilp, run_folder("cilp")
-    net = {name: getattr(section, name) for name in ("branch", "hidden", "embed", "temperature")}
     data = arrays.load(run_folder("prepare") / "arrays", device)
+    net = {name: getattr(section, name) for name in ("branch", "hidden", "embed", "temperature")} | data.standard
     train, val, test = (arrays.Batches(data.with_depth, data.mixed(name), section.batch) for name in data.splits)
     models = {seed: machine.seeded(seed, lambda: CILP(**net)) for seed in params.seeds}
 

@@ -22,8 +22,8 @@ def main(fusion: str, downsample: str) -> None:
     params, device = load(), machine.choose()
     section, folder = params.fusion, run_folder("fusion", cell_name(fusion, downsample))
     epochs, widths = section.epochs[fusion][downsample], asdict(getattr(section.nets, fusion))
-    net = {"fusion": fusion, "downsample": downsample, "widths": widths}
     data = arrays.load(run_folder("prepare") / "arrays", device)
+    net = {"fusion": fusion, "downsample": downsample, "widths": widths} | data.standard
     train, val, test = (arrays.Batches(data.with_xyza, rows, section.batch) for rows in data.splits.values())
     models = {seed: machine.seeded(seed, lambda: build_fusion(**net)) for seed in params.seeds}
 

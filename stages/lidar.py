@@ -21,8 +21,8 @@ from pipeline.training.tracking import Tracker
 def main() -> None:
     params, device = load(), machine.choose()
     section, folder = params.lidar, run_folder("lidar")
-    net = {"branch": section.branch, "head": section.head}
     data = arrays.load(run_folder("prepare") / "arrays", device)
+    net = {"branch": section.branch, "head": section.head} | data.standard
     train, val, test = (arrays.Batches(data.with_depth, rows, section.batch) for rows in data.splits.values())
     models = {seed: machine.seeded(seed, lambda: LidarClassifier(**net)) for seed in params.seeds}
 

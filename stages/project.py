@@ -29,7 +29,9 @@ def main() -> None:
         cilp = restore(run_folder("cilp") / "models" / checkpoint_name(seed), device)
         lidar = restore(run_folder("lidar") / "models" / checkpoint_name(seed), device)
         rgb = outputs(lambda batch: cilp.rgb(batch.rgb), everything)
-        return arrays.Features(rgb.to(device), outputs(lambda batch: lidar.embedder(batch.lidar), everything).to(device))
+        return arrays.Features(
+            rgb.to(device), outputs(lambda batch: lidar.features(batch.lidar), everything).to(device)
+        )
 
     pairs = dict(zip(params.seeds, machine.each_seed(features, params.seeds, device), strict=True))
     embed, target = (side.shape[1] for side in pairs[params.seeds[0]])

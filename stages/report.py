@@ -31,7 +31,9 @@ def draw_predictions(cell: str) -> None:
 def main() -> None:
     matrix, folder = load().matrix, run_folder("report")
     cells = {
-        fusion: {name: read_json(RUNS / "fusion" / cell_name(fusion, name) / "metrics.json") for name in matrix.downsample}
+        fusion: {
+            name: read_json(RUNS / "fusion" / cell_name(fusion, name) / "metrics.json") for name in matrix.downsample
+        }
         for fusion in matrix.fusion
     }
     histories = {
@@ -49,8 +51,20 @@ def main() -> None:
     best = min(matrix.fusion, key=lambda fusion: cells[fusion][matrix.downsample[0]]["val_loss"])
     draw_predictions(cell_name(best, matrix.downsample[0]))
     write_json(folder / "summary.json", report.summary(cells, *chain))
-    tables = {name: (RUNS / path).read_text() for name, path in (("fusion", "compare/fusion.md"), ("ablation", "ablation/ablation.md"))}
-    write_text(folder / "report.md", report.page(read_json(RUNS / "prepare" / "metrics.json"), tables, report.chain(*chain), cell_name(best, matrix.downsample[0]), len(load().seeds)))
+    tables = {
+        name: (RUNS / path).read_text()
+        for name, path in (("fusion", "compare/fusion.md"), ("ablation", "ablation/ablation.md"))
+    }
+    write_text(
+        folder / "report.md",
+        report.page(
+            read_json(RUNS / "prepare" / "metrics.json"),
+            tables,
+            report.chain(*chain),
+            cell_name(best, matrix.downsample[0]),
+            len(load().seeds),
+        ),
+    )
     print(f"report: {folder}/report.md")
 
 

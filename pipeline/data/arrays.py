@@ -44,6 +44,13 @@ class Arrays:
     label: Tensor  # (N,) float32
     rays: Tensor  # (3, H, W) unit vectors
     splits: dict[str, Tensor]  # split name -> rows
+    centre: float  # mean depth of the training returns
+    spread: float  # their standard deviation
+
+    @property
+    def standard(self) -> dict[str, float]:
+        """How nets are to see depth, by the names their builders take."""
+        return {"centre": self.centre, "spread": self.spread}
 
     @property
     def all_rows(self) -> Tensor:
@@ -76,8 +83,9 @@ def load(folder: Path, device: torch.device) -> Arrays:
         return torch.from_numpy(read_array(folder / f"{name}.npy", mmap_mode="c")).to(device)
 
     rays = directions(tensor("azimuth"), tensor("zenith"))
-    splits = {name: torch.from_numpy(rows).to(device) for name, rows in read_split(folder / "split.tsv").items()}
-    return Arrays(tensor("rgb"), tensor("depth"), tensor("label").float(), rays, splits)
+    splits = {name: torch.tensor(rows).to(device) for name, rows in read_split(folder / "split.tsv").items()}
+    centre, spread = tensor("returns").tolist()
+    return Arrays(tensor("rgb"), tensor("depth"), tensor("label").float(), rays, splits, centre, spread)
 
 
 class Batches:

@@ -46,4 +46,6 @@ def _hashes(folder: Path) -> tuple[str, str]:
             out = repo.stage.load_one(f"{folder}.dvc").outs[0]
             return out.hash_info.value, out.get_hash().value
     except DvcException as error:
-        raise PipelineError(f"{folder}.dvc cannot be read ({error}); get it back with `git checkout {folder}.dvc`") from None
+        raise PipelineError(
+            f"{folder}.dvc cannot be read ({error}); get it back with `git checkout {folder}.dvc`"
+        ) from None

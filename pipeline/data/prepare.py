@@ -15,7 +15,8 @@ def prepare(source: Path, folder: Path, split: Callable[[Sequence[int]], dict[in
     """Write the arrays of the raw folder `source` to `folder` and return the data metrics.
 
     `split` names the split of every scene. Raises PipelineError, and writes nothing, if the raw folder has a fault.
-    The arrays: rgb (N, H, W, 4) uint8, depth (N, H, W) float32, label (N,) uint8, azimuth (H,) and zenith (W,) float32.
+    The arrays: rgb (N, H, W, 4) uint8, depth (N, H, W) float32, label (N,) uint8, azimuth (H,) and zenith (W,)
+    float32, returns (2,) float32: mean and standard deviation of the training split's hits.
     """
     pairs = check(source)
     labels, scenes = [pair.label for pair in pairs], [pair.scene for pair in pairs]
@@ -25,7 +26,9 @@ def prepare(source: Path, folder: Path, split: Callable[[Sequence[int]], dict[in
     part.mkdir(parents=True)
     depth = _write_pictures(pairs, part)
     azimuth, zenith = read_angles(source, CLASSES[0])  # check() saw that both classes have the same
-    for name, array in (("label", np.array(labels, np.uint8)), ("azimuth", azimuth), ("zenith", zenith)):
+    training = np.array([splits[scene] == "train" for scene in scenes])
+    arrays = {"label": np.array(labels, np.uint8), "azimuth": azimuth, "zenith": zenith}
+    for name, array in (arrays | {"returns": _returns(depth, training)}).items():
         np.save(part / f"{name}.npy", array, allow_pickle=False)
     write_split(part / "split.tsv", labels, scenes, splits)
     metrics = _metrics(depth, labels, [splits[scene] for scene in scenes])
@@ -47,6 +50,16 @@ def _write_pictures(pairs: Sequence[Pair], folder: Path) -> np.ndarray:
     return depth
 
 
+def _returns(depth: np.ndarray, training: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation (2,) of all hits of the training frames, a frame at a time to keep memory flat."""
+    count, total, squares = 0, 0.0, 0.0
+    for row in np.flatnonzero(training):
+        hits = depth[row][depth[row] < NO_RETURN].astype(np.float64)
+        count, total, squares = count + hits.size, total + hits.sum(), squares + (hits**2).sum()
+    mean = total / count
+    return np.array([mean, np.sqrt(squares / count - mean**2)], np.float32)
+
+
 def _metrics(depth: np.ndarray, labels: Sequence[int], splits: Sequence[str]) -> dict:
     """Pairs per split and class, returns per frame and the range of hits per class."""
     label, split = np.array(labels), np.array(splits)
@@ -66,5 +79,3 @@ def _metrics(depth: np.ndarray, labels: Sequence[int], splits: Sequence[str]) ->
             "depth_max": round(float(frames[hit].max()), 3),
         }
     return metrics
-
-

@@ -124,7 +124,7 @@ def _scenes(home: Path, sensor: str) -> set[int]:
 
 
 def _well_named(path: Path) -> bool:  # 00001 would double 0001
-    return path.stem.isascii() and path.stem.isdecimal() and path.stem == f"{int(path.stem):04d}"
+    return path.stem.isdecimal() and path.stem == f"{int(path.stem):04d}"
 
 
 def _no_folder(path: Path) -> Fault:
@@ -151,7 +151,7 @@ def _class_faults(home: Path) -> Iterator[Fault]:
 def _name_faults(folder: Path) -> Iterator[Fault]:
     suffix = SENSORS[folder.name]
     for path in sorted(folder.iterdir()):
-        if path.suffix != suffix or not path.is_file():
+        if path.suffix != suffix:
             yield Fault(path, "a stray file or folder", f"only 0000{suffix} and so on", "move it out")
         elif not _well_named(path):
             yield Fault(path, f"the name {path.stem}", "four digits, from 10000 on more", "rename it")

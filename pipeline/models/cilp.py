@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.models.encoders import flat_size, mlp, trunk
+from pipeline.models.encoders import Standardise, flat_size, mlp, trunk
 
 SIZE = 64
 MAX_SCALE = 100.0  # the cap of CLIP (Radford et al. 2021): a colder softmax made training unstable
@@ -30,12 +30,23 @@ class Embedder(nn.Module):
 
 
 class CILP(nn.Module):
-    """Two embedders and the learned temperature of their similarities."""
+    """Two embedders and the learned temperature of their similarities.
 
-    def __init__(self, branch: Sequence[int], hidden: Sequence[int], embed: int, temperature: float) -> None:
+    Depth is seen from `centre`, in units of `spread`; the defaults take it raw, as the course does.
+    """
+
+    def __init__(
+        self,
+        branch: Sequence[int],
+        hidden: Sequence[int],
+        embed: int,
+        temperature: float,
+        centre: float = 0.0,
+        spread: float = 1.0,
+    ) -> None:
         super().__init__()
         self.rgb = Embedder(4, branch, hidden, embed)
-        self.lidar = Embedder(1, branch, hidden, embed)
+        self.lidar = nn.Sequential(Standardise([centre], [spread]), Embedder(1, branch, hidden, embed))
         self.log_scale = nn.Parameter(torch.tensor(-log(temperature)))
 
     @property
@@ -60,17 +71,25 @@ def symmetric_cross_entropy(rgb: Tensor, lidar: Tensor, scale: Tensor | float) -
 
 
 class LidarClassifier(nn.Module):
-    """Sphere or cube from depth alone: `embedder` to a flat vector, `classifier` to one logit."""
+    """Sphere or cube from depth alone: `embedder` to a flat vector, `classifier` to one logit.
 
-    def __init__(self, branch: Sequence[int], head: Sequence[int]) -> None:
+    Depth is seen from `centre`, in units of `spread`; the defaults take it raw, as the course's weights expect.
+    """
+
+    def __init__(self, branch: Sequence[int], head: Sequence[int], centre: float = 0.0, spread: float = 1.0) -> None:
         super().__init__()
         widths = [1, *branch]
+        self.standardise = Standardise([centre], [spread])
         self.embedder = nn.Sequential(*trunk(widths), nn.Flatten())  # flat, so that the keys are the course's
         self.classifier = mlp([flat_size(SIZE, widths), *head, 1])
 
     def forward(self, depth: Tensor) -> Tensor:
         """(B, 1, 64, 64) depth, 50 = no return -> (B,) logits, above 0 means sphere."""
-        return self.classifier(self.embedder(depth)).squeeze(1)
+        return self.classifier(self.features(depth)).squeeze(1)
+
+    def features(self, depth: Tensor) -> Tensor:
+        """(B, 1, 64, 64) depth -> (B, F): the space that the projector aims at."""
+        return self.embedder(self.standardise(depth))
 
 
 def build_projector(embed: int, hidden: Sequence[int], target: int) -> nn.Sequential:

@@ -6,7 +6,8 @@ Knows no modality and no fusion. Shapes: B batch, C channels, H, W.
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 def _maxpool(inputs: int, outputs: int) -> list[nn.Module]:
@@ -19,6 +20,21 @@ def _strided(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 DOWNSAMPLE: dict[str, Callable[[int, int], list[nn.Module]]] = {"maxpool": _maxpool, "strided": _strided}
+
+
+class Standardise(nn.Module):
+    """(value - mean) / std, channel by channel: (B, C, H, W) -> (B, C, H, W).
+
+    The constants belong to the net's description and not to its weights, so that weights keep the course's keys.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return (values - self.mean) / self.std
 
 
 def trunk(channels: Sequence[int], downsample: str = "maxpool") -> nn.Sequential:

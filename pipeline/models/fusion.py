@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.encoders import flat_size, mlp, trunk
+from pipeline.models.encoders import Standardise, flat_size, mlp, trunk
 
 SIZE = 64
 RGB_CHANNELS = 4  # red, green, blue, alpha
@@ -89,6 +89,11 @@ FUSIONS: dict[str, Callable[..., FusionNet]] = {
 }
 
 
-def build_fusion(fusion: str, downsample: str, widths: dict) -> FusionNet:
-    """The net of one cell; `widths` are those its kind takes, as in `fusion.nets` of params.yaml."""
-    return FUSIONS[fusion](downsample, **widths)
+def build_fusion(fusion: str, downsample: str, widths: dict, centre: float = 0.0, spread: float = 1.0) -> FusionNet:
+    """The net of one cell; `widths` are those its kind takes, as in `fusion.nets` of params.yaml.
+
+    Points are seen from `centre` units ahead, in units of `spread`, equally on all axes so that shapes stay true.
+    """
+    net = FUSIONS[fusion](downsample, **widths)
+    points = Standardise([0.0, centre, 0.0, 0.0], [spread, spread, spread, 1.0])  # x, y, z, mask
+    return FusionNet(net.rgb, nn.Sequential(points, net.lidar), net.fuse, net.head)

@@ -74,5 +74,3 @@ def projection(projected: Tensor, target: Tensor, mean: Tensor) -> Metrics:
 
 def _share(hits: Tensor) -> float:
     return float(hits.double().mean())
-
-

@@ -18,7 +18,9 @@ def with_interval(metrics: Metrics, name: str, digits: int = 4) -> str:
 
 def numbers(cells: Mapping[str, Metrics]) -> pd.DataFrame:
     """One row a cell, every figure a column, for CSV."""
-    return pd.DataFrame.from_dict({name: dict(metrics) for name, metrics in cells.items()}, orient="index").rename_axis("cell")
+    return pd.DataFrame.from_dict({name: dict(metrics) for name, metrics in cells.items()}, orient="index").rename_axis(
+        "cell"
+    )
 
 
 def comparison(cells: Mapping[str, Metrics]) -> str:
@@ -63,7 +65,9 @@ def _ratio(metrics: Metrics, base: Metrics | None, name: str) -> str:
     return "" if base is None else f" (x{metrics[name] / base[name]:.2f})"
 
 
-def summary(cells: Mapping[str, Mapping[str, Metrics]], lidar: Metrics, cilp: Metrics, project: Metrics, classify: Metrics) -> dict:
+def summary(
+    cells: Mapping[str, Mapping[str, Metrics]], lidar: Metrics, cilp: Metrics, project: Metrics, classify: Metrics
+) -> dict:
     """The headline numbers, flat, so that `dvc metrics diff` fits on a screen."""
     headline: dict[str, float] = {}
     for downsample in dict.fromkeys(name for each in cells.values() for name in each):
