@@ -6,11 +6,11 @@ Checkpoints are safetensors files: nothing in them can run, and equal weights gi
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -85,22 +85,30 @@ def write_array(path: Path, array: np.ndarray) -> None:
 def read_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
     """Read one .npy file without unpickling; raises PipelineError if it is absent, truncated or not an array."""
     try:
-        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("an archive of arrays")
+        return array
     except FileNotFoundError:
         raise PipelineError(f"{path}: not found; run `dvc repro` to make it") from None
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise PipelineError(f"{path}: not a whole .npy array ({error}); delete it and run `dvc repro`") from None
 
 
-def save_checkpoint(path: Path, weights: dict, about: Any) -> None:
-    """Save tensors with `about` (a dataclass or dict that JSON can hold: how to rebuild the net) beside them."""
+def save_checkpoint(path: Path, weights: dict, about: dict) -> None:
+    """Save tensors with `about` (how to rebuild the net, as JSON can hold it) beside them."""
     from safetensors.torch import save_file  # torch is slow to import, and readers of tables do without it
 
-    about = asdict(about) if is_dataclass(about) else about
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with atomic(path) as part:
         # one metadata key: safetensors does not promise an order of several, and the bytes should repeat
         save_file(tensors, part, metadata={"about": json.dumps(about, sort_keys=True)})
+
+
+def save_models(folder: Path, models: Mapping[int, Any], about: dict) -> None:
+    """One checkpoint a seed in `folder`/models."""
+    for seed, model in models.items():
+        save_checkpoint(folder / "models" / checkpoint_name(seed), model.state_dict(), about | {"seed": seed})
 
 
 def load_checkpoint(path: Path) -> tuple[dict, dict]:
@@ -113,7 +121,7 @@ def load_checkpoint(path: Path) -> tuple[dict, dict]:
             return {name: file.get_tensor(name) for name in file.keys()}, about
     except FileNotFoundError:
         raise PipelineError(f"{path}: not found; run `dvc repro` to make it") from None
-    except (SafetensorError, TypeError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
         raise PipelineError(
             f"{path}: not a checkpoint of this project ({error}); delete it and run `dvc repro`"
         ) from None

@@ -4,18 +4,37 @@ Unknown, missing and impossible values are refused by their full name, for examp
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from pipeline.errors import PipelineError
 
 FusionName = Literal["late", "concat", "add", "hadamard"]
 DownsampleName = Literal["maxpool", "strided"]
-Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+def _distinct(values: list) -> list:
+    if len(set(values)) < len(values):
+        raise ValueError("expected each of them once")
+    return values
+
+
+# Floats may come as strings: DVC writes 1e-05, which YAML 1.1 does not take for a number.
+PositiveFloat = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
+PositiveInt = Annotated[int, Field(strict=True, gt=0)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Share = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, lt=1)]
 Widths = list[PositiveInt]
+Branch = Annotated[Widths, Field(min_length=1, max_length=6)]  # each width halves the 64 pixels
 _strict = ConfigDict(extra="forbid")
 
 
@@ -23,8 +42,8 @@ _strict = ConfigDict(extra="forbid")
 class Matrix:
     """The cells of the fusion study: every fusion with every downsampling."""
 
-    fusion: Annotated[list[FusionName], Field(min_length=1)]
-    downsample: Annotated[list[DownsampleName], Field(min_length=1)]
+    fusion: Annotated[list[FusionName], Field(min_length=1), AfterValidator(_distinct)]
+    downsample: Annotated[list[DownsampleName], Field(min_length=1), AfterValidator(_distinct)]
 
 
 @dataclass(frozen=True, config=_strict)
@@ -45,14 +64,14 @@ class Prepare:
     split: Literal["scene", "course"]
     fractions: Fractions
     course_scenes: PositiveInt
-    seed: int
+    seed: Seed
 
 
 @dataclass(frozen=True, config=_strict)
 class LateNet:
     """Each modality alone down to a vector of `embed` values; the vectors meet in the head."""
 
-    branch: Widths
+    branch: Branch
     embed: PositiveInt
     head: Widths
 
@@ -61,7 +80,7 @@ class LateNet:
 class IntermediateNet:
     """Feature maps meet after `branch`; convolutions `shared` and the head follow."""
 
-    branch: Widths
+    branch: Branch
     shared: Widths
     head: Widths
 
@@ -80,7 +99,7 @@ class Recipe:
 
     lr: PositiveFloat
     batch: PositiveInt
-    warmup: Annotated[float, Field(ge=0, lt=1)]
+    warmup: Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
     schedule: Literal["cosine", "constant"]
 
 
@@ -93,14 +112,14 @@ class Fusion(Recipe):
 @dataclass(frozen=True, config=_strict, kw_only=True)
 class Lidar(Recipe):
     epochs: PositiveInt
-    branch: Widths
+    branch: Branch
     head: Widths
 
 
 @dataclass(frozen=True, config=_strict, kw_only=True)
 class Cilp(Recipe):
     epochs: PositiveInt
-    branch: Widths
+    branch: Branch
     hidden: Widths
     embed: PositiveInt
     temperature: PositiveFloat
@@ -119,7 +138,7 @@ class Classify(Recipe):
 
 @dataclass(frozen=True, config=_strict)
 class Params:
-    seeds: Annotated[list[int], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
     matrix: Matrix
     prepare: Prepare
     fusion: Fusion
@@ -140,10 +159,10 @@ class Params:
 def load(path: Path = Path("params.yaml")) -> Params:
     """Read and validate the parameters; raises PipelineError that lists every fault by its full name."""
     try:
-        return TypeAdapter(Params).validate_python(yaml.safe_load(path.read_text()))
+        return TypeAdapter(Params).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise PipelineError(f"{path}: not found; run from the top of the repository") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise PipelineError(f"{path}: {'; '.join(_fault(item) for item in error.errors())}") from None
@@ -151,10 +170,12 @@ def load(path: Path = Path("params.yaml")) -> Params:
 
 def _fault(item: dict) -> str:
     """One pydantic fault as `section.key: what was found, what was expected`."""
-    name = ".".join(str(part) for part in item["loc"])
+    name = ".".join(str(part) for part in item["loc"] if part != "[key]")  # pydantic's mark of a refused key
     if item["type"] == "missing":
         return f"{name} is missing: add it"
     if item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"{name} is not a known key: remove it or mend the spelling"
+    if item["type"] == "dataclass_type":
+        return f"{name or 'the file'} is {item['input']!r}: expected a section of keys"
     message = item["msg"].removeprefix("Value error, ")
     return f"{name} is {item['input']!r}: {message}" if name else message

@@ -17,6 +17,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats it
 
 import torch  # noqa: E402  (the variable above is read when CUDA starts)
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 _stop = threading.Event()
 
@@ -56,13 +57,13 @@ def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def each_seed(train: Callable[[int], Result], seeds: Sequence[int], device: torch.device) -> list[Result]:
-    """`train(seed)` for every seed, side by side on a CPU; the first failure or Ctrl-C ends them all."""
+def each(work: Callable[[Item], Result], items: Sequence[Item], device: torch.device) -> list[Result]:
+    """`work(item)` for every item, side by side on a CPU; the first failure or Ctrl-C ends them all."""
     if device.type != "cpu":
-        return [train(seed) for seed in seeds]
+        return [work(item) for item in items]
     _stop.clear()
-    with ThreadPoolExecutor(max_workers=len(seeds)) as pool:
-        futures = [pool.submit(train, seed) for seed in seeds]
+    with ThreadPoolExecutor(max_workers=len(items)) as pool:
+        futures = [pool.submit(work, item) for item in items]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:

@@ -1,20 +1,19 @@
-"""Classify with RGB alone: CILP embedder, projector, LiDAR head; zero-shot, then with the projector tuned: runs/classify/."""
+"""Name the class from RGB alone, by way of the LiDAR net's space; zero-shot, then tuned: runs/classify/."""
 
 from dataclasses import asdict
 
-from torch import Tensor, nn
-
 from pipeline import device as machine
-from pipeline.artifacts import checkpoint_name, load_checkpoint, run_folder, save_checkpoint, write_json
+from pipeline.artifacts import checkpoint_name, load_checkpoint, run_folder, save_models, write_json
 from pipeline.config import load
 from pipeline.data import arrays
 from pipeline.errors import run
 from pipeline.models.cilp import RgbToLidar, freeze
+from pipeline.results.checkpoints import restore
 from pipeline.results.metrics import classification, majority, prefixed
-from pipeline.results.predict import outputs, restore
+from pipeline.results.predict import outputs
 from pipeline.results.statistics import over_seeds
-from pipeline.training.loop import Fitted, Task, costs, fit
-from pipeline.training.losses import feature_loss
+from pipeline.training.loop import Task, costs, fit_seeds
+from pipeline.training.losses import embedding_loss
 from pipeline.training.tracking import Tracker
 
 PARTS = ("cilp", "project", "lidar")
@@ -26,34 +25,34 @@ def main() -> None:
     data = arrays.load(run_folder("prepare") / "arrays", device)
     everything = arrays.Batches(data.with_depth, data.all_rows, section.batch)
 
+    def assemble(seed: int) -> tuple[RgbToLidar, arrays.Features]:
+        """The net, all frozen but its projector, and what its frozen embedder says of every pair."""
+        cilp, projector, lidar = (restore(run_folder(part) / "models" / checkpoint_name(seed), device) for part in PARTS)
+        model = RgbToLidar(freeze(cilp.rgb), projector, freeze(lidar.classifier))
+        return model, arrays.Features(outputs(lambda batch: model.embedder(batch.rgb), everything).to(device), data.label)
+
+    assembled = dict(zip(params.seeds, machine.each(assemble, params.seeds, device), strict=True))
+    models = {seed: model for seed, (model, _) in assembled.items()}
+
+    def score(seed: int, split: str) -> dict[str, float]:
+        batches = arrays.Batches(assembled[seed][1].rows, data.splits[split], section.batch)
+        logits = outputs(lambda batch: models[seed].from_embedding(batch.inputs), batches)
+        return classification(logits, data.label[batches.rows])
+
+    def task(seed: int) -> Task:
+        train = arrays.Batches(assembled[seed][1].rows, data.splits["train"], section.batch)
+        return Task(models[seed], embedding_loss, train, lambda: prefixed("val", score(seed, "val")))
+
+    tasks = {seed: task(seed) for seed in params.seeds}
+    zero_shot = [prefixed("zero_shot", score(seed, "test")) for seed in models]
     with Tracker(folder, params.seeds, section.epochs, device, asdict(section)) as tracker:
-
-        def train_one(seed: int) -> tuple[Fitted, nn.Module, dict[str, float]]:
-            paths = {part: run_folder(part) / "models" / checkpoint_name(seed) for part in PARTS}
-            cilp, projector, lidar = (restore(path, device) for path in paths.values())
-            model = RgbToLidar(freeze(cilp.rgb), projector, freeze(lidar.classifier))
-            inputs = outputs(lambda batch: model.embedder(batch.rgb), everything).to(device)
-            train, val, test = (
-                arrays.Batches(arrays.Features(inputs, data.label).rows, rows, section.batch)
-                for rows in data.splits.values()
-            )
-            # the embedder is frozen, so what follows it trains on embeddings computed once
-            tail = nn.Sequential(model.projector, model.classifier, nn.Flatten(0))
-
-            def score(batches: arrays.Batches) -> dict[str, float]:
-                logits: Tensor = outputs(lambda batch: tail(batch.inputs), batches)
-                return classification(logits, data.label[batches.rows])
-
-            zero_shot = prefixed("zero_shot", score(test))
-            task = Task(tail, feature_loss, train, lambda: prefixed("val", score(val)))
-            fitted = fit(task, section, section.epochs, seed, tracker.epoch)
-            about = {"kind": "classify", "net": {part: load_checkpoint(paths[part])[1]["net"] for part in PARTS}}
-            save_checkpoint(folder / "models" / checkpoint_name(seed), model.state_dict(), about | {"seed": seed})
-            return fitted, model, zero_shot | prefixed("tuned", score(test))
-
-        fitted, models, rows = zip(*machine.each_seed(train_one, params.seeds, device), strict=True)
+        fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
+        first = {part: run_folder(part) / "models" / checkpoint_name(params.seeds[0]) for part in PARTS}
+        save_models(folder, models, {"kind": "classify", "net": {p: load_checkpoint(first[p])[1]["net"] for p in PARTS}})
+        tuned = [prefixed("tuned", score(seed, "test")) for seed in models]
+        rows = [before | after for before, after in zip(zero_shot, tuned, strict=True)]
         chance = {"chance": majority(data.label[data.splits["test"]])}
-        metrics = over_seeds(rows) | chance | costs(models[0], fitted, device)
+        metrics = over_seeds(rows) | chance | costs(models, fitted, device)
         tracker.summary(metrics)
     write_json(folder / "metrics.json", metrics)
 

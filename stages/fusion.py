@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 
 from pipeline import device as machine
-from pipeline.artifacts import cell_name, checkpoint_name, run_folder, save_checkpoint, write_array, write_json
+from pipeline.artifacts import cell_name, run_folder, save_models, write_array, write_json
 from pipeline.config import load
 from pipeline.data import arrays
 from pipeline.errors import run
@@ -13,7 +13,7 @@ from pipeline.models.fusion import build_fusion
 from pipeline.results.metrics import classification, majority, prefixed
 from pipeline.results.predict import pair_logits
 from pipeline.results.statistics import over_seeds
-from pipeline.training.loop import Fitted, Task, costs, fit
+from pipeline.training.loop import Task, costs, fit_seeds
 from pipeline.training.losses import pair_loss
 from pipeline.training.tracking import Tracker
 
@@ -23,29 +23,29 @@ def main(fusion: str, downsample: str) -> None:
     section, folder = params.fusion, run_folder("fusion", cell_name(fusion, downsample))
     epochs, widths = section.epochs[fusion][downsample], asdict(getattr(section.nets, fusion))
     data = arrays.load(run_folder("prepare") / "arrays", device)
-    net = {"fusion": fusion, "downsample": downsample, "widths": widths} | data.standard
     train, val, test = (arrays.Batches(data.with_xyza, rows, section.batch) for rows in data.splits.values())
-    models = {seed: machine.seeded(seed, lambda: build_fusion(**net)) for seed in params.seeds}
+    net = {"fusion": fusion, "downsample": downsample, "widths": widths} | data.standard
 
-    with Tracker(folder, params.seeds, epochs, device, asdict(section) | net) as tracker:
+    def task(seed: int) -> Task:
+        model = machine.seeded(seed, lambda: build_fusion(**net))
 
-        def train_one(seed: int) -> tuple[Fitted, np.ndarray]:
-            model = models[seed]
+        def evaluate() -> dict[str, float]:
+            return prefixed("val", classification(pair_logits(model, val), data.label[val.rows]))
 
-            def evaluate() -> dict[str, float]:
-                return prefixed("val", classification(pair_logits(model, val), data.label[val.rows]))
+        return Task(model, pair_loss, train, evaluate)
 
-            fitted = fit(Task(model, pair_loss, train, evaluate), section, epochs, seed, tracker.epoch)
-            about = {"kind": "fusion", "net": net, "seed": seed}
-            save_checkpoint(folder / "models" / checkpoint_name(seed), model.state_dict(), about)
-            return fitted, pair_logits(model, test)
-
-        fitted, logits = zip(*machine.each_seed(train_one, params.seeds, device), strict=True)
+    tasks = {seed: task(seed) for seed in params.seeds}
+    models = {seed: each.model for seed, each in tasks.items()}
+    with Tracker(folder, params.seeds, epochs, device, asdict(section) | net | {"epochs": epochs}) as tracker:
+        fitted = fit_seeds(tasks, section, epochs, tracker.epoch, device)
+        save_models(folder, models, {"kind": "fusion", "net": net})
+        logits = machine.each(lambda model: pair_logits(model, test), list(models.values()), device)
         label = data.label[test.rows]
-        scores = [classification(each, label) for each in logits]
-        vals = [{name: each.best[name] for name in ("val_loss", "val_accuracy")} for each in fitted]
-        rows = [score | val for score, val in zip(scores, vals, strict=True)]
-        metrics = over_seeds(rows) | {"chance": majority(label)} | costs(models[params.seeds[0]], fitted, device)
+        rows = [
+            classification(each, label) | {name: run.best[name] for name in ("val_loss", "val_accuracy")}
+            for each, run in zip(logits, fitted, strict=True)
+        ]
+        metrics = over_seeds(rows) | {"chance": majority(label)} | costs(models, fitted, device)
         tracker.summary(metrics)
     write_array(folder / "logits.npy", np.stack(logits))  # (S, N of test)
     write_json(folder / "metrics.json", metrics)

@@ -2,10 +2,8 @@
 
 from dataclasses import asdict
 
-from torch import Tensor
-
 from pipeline import device as machine
-from pipeline.artifacts import checkpoint_name, run_folder, save_checkpoint, write_json
+from pipeline.artifacts import run_folder, save_models, write_json
 from pipeline.config import load
 from pipeline.data import arrays
 from pipeline.errors import run
@@ -13,7 +11,7 @@ from pipeline.models.cilp import LidarClassifier
 from pipeline.results.metrics import classification, majority, prefixed
 from pipeline.results.predict import lidar_logits
 from pipeline.results.statistics import over_seeds
-from pipeline.training.loop import Fitted, Task, costs, fit
+from pipeline.training.loop import Task, costs, fit_seeds
 from pipeline.training.losses import lidar_loss
 from pipeline.training.tracking import Tracker
 
@@ -22,27 +20,23 @@ def main() -> None:
     params, device = load(), machine.choose()
     section, folder = params.lidar, run_folder("lidar")
     data = arrays.load(run_folder("prepare") / "arrays", device)
-    net = {"branch": section.branch, "head": section.head} | data.standard
     train, val, test = (arrays.Batches(data.with_depth, rows, section.batch) for rows in data.splits.values())
-    models = {seed: machine.seeded(seed, lambda: LidarClassifier(**net)) for seed in params.seeds}
+    net = {"branch": section.branch, "head": section.head} | data.standard
 
+    def score(model: LidarClassifier, batches: arrays.Batches) -> dict[str, float]:
+        return classification(lidar_logits(model, batches), data.label[batches.rows])
+
+    def task(seed: int) -> Task:
+        model = machine.seeded(seed, lambda: LidarClassifier(**net))
+        return Task(model, lidar_loss, train, lambda: prefixed("val", score(model, val)))
+
+    tasks = {seed: task(seed) for seed in params.seeds}
+    models = {seed: each.model for seed, each in tasks.items()}
     with Tracker(folder, params.seeds, section.epochs, device, asdict(section)) as tracker:
-
-        def train_one(seed: int) -> tuple[Fitted, Tensor]:
-            model = models[seed]
-
-            def evaluate() -> dict[str, float]:
-                return prefixed("val", classification(lidar_logits(model, val), data.label[val.rows]))
-
-            fitted = fit(Task(model, lidar_loss, train, evaluate), section, section.epochs, seed, tracker.epoch)
-            about = {"kind": "lidar", "net": net, "seed": seed}
-            save_checkpoint(folder / "models" / checkpoint_name(seed), model.state_dict(), about)
-            return fitted, lidar_logits(model, test)
-
-        fitted, logits = zip(*machine.each_seed(train_one, params.seeds, device), strict=True)
-        label = data.label[test.rows]
-        rows = [classification(each, label) for each in logits]
-        metrics = over_seeds(rows) | {"chance": majority(label)} | costs(models[params.seeds[0]], fitted, device)
+        fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
+        save_models(folder, models, {"kind": "lidar", "net": net})
+        rows = machine.each(lambda model: score(model, test), list(models.values()), device)
+        metrics = over_seeds(rows) | {"chance": majority(data.label[test.rows])} | costs(models, fitted, device)
         tracker.summary(metrics)
     write_json(folder / "metrics.json", metrics)
 

@@ -57,10 +57,10 @@ class Arrays:
         """Every pair, in order: (N,)."""
         return torch.arange(len(self.label), device=self.label.device)
 
-    def mixed(self, split: str) -> Tensor:
-        """The rows of a split in a fixed mixed order: in order, a batch would hold one class only."""
+    def twins(self, split: str) -> Tensor:
+        """The rows of a split by scene: (S, 2), a cube and the sphere at the same place in the same colour."""
         rows = self.splits[split]
-        return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).to(rows.device)]
+        return torch.stack([rows[self.label[rows] == 0], rows[self.label[rows] == 1]], dim=1)
 
     def with_xyza(self, rows: Tensor) -> Batch:
         """The rows with LiDAR as points and mask: what the fusion nets see."""
@@ -89,21 +89,29 @@ def load(folder: Path, device: torch.device) -> Arrays:
 
 
 class Batches:
-    """`rows` in batches of `size`, the last one as large as what is left; `take` turns row numbers into a batch."""
+    """Rows in batches of about `size`, the last one as large as what is left; `take` turns row numbers into a batch.
+
+    rows: (R,), or (G, K) for groups that must share a batch.
+    """
 
     def __init__(self, take: Callable[[Tensor], Any], rows: Tensor, size: int) -> None:
         self.take = take
-        self.rows = rows
-        self.size = size
+        self.groups = rows.reshape(len(rows), -1)  # (G, K)
+        self.count = max(1, size // self.groups.shape[1])  # groups in a batch
+
+    @property
+    def rows(self) -> Tensor:
+        """All rows (R,) in the order in which they are visited for evaluation."""
+        return self.groups.flatten()
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.size)
+        return -(-len(self.groups) // self.count)
 
     def __iter__(self) -> Iterator[Any]:
         """In order, for evaluation."""
-        return map(self.take, self.rows.split(self.size))
+        return (self.take(part.flatten()) for part in self.groups.split(self.count))
 
     def shuffled(self, generator: torch.Generator) -> Iterator[Any]:
         """In an order drawn from `generator`, for training."""
-        order = torch.randperm(len(self.rows), generator=generator).to(self.rows.device)
-        return map(self.take, self.rows[order].split(self.size))
+        order = torch.randperm(len(self.groups), generator=generator).to(self.groups.device)
+        return (self.take(part.flatten()) for part in self.groups[order].split(self.count))

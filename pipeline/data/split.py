@@ -58,6 +58,8 @@ def read_split(path: Path) -> dict[str, np.ndarray]:
         row, split, scene = table["row"], table["split"], table["scene"]
     except (OSError, ValueError, KeyError) as error:
         raise PipelineError(f"{path}: no readable split ({error}); run `dvc repro`") from None
+    if list(row) != list(range(len(table))) or set(split) != set(SPLITS):
+        raise PipelineError(f"{path}: expected rows 0, 1, 2 ... and each of {', '.join(SPLITS)}; run `dvc repro prepare`")
     parted = scene[split.groupby(scene).transform("nunique") > 1]
     if len(parted):
         raise PipelineError(f"{path}: scene {parted.iloc[0]} lies in two splits; run `dvc repro prepare`")

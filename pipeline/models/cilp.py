@@ -59,17 +59,6 @@ class CILP(nn.Module):
         return self.rgb(rgb), self.lidar(depth)
 
 
-def symmetric_cross_entropy(rgb: Tensor, lidar: Tensor, scale: Tensor | float) -> Tensor:
-    """Mean of "which LiDAR belongs to this RGB" and the reverse (CLIP, Radford et al. 2021).
-
-    rgb, lidar: (B, D) unit rows, row i of one belongs to row i of the other. Chance is ln B.
-    """
-    with torch.autocast(rgb.device.type, enabled=False):  # bfloat16 would round logits near 100 by half a unit
-        logits = scale * rgb @ lidar.T  # (B, B), row = RGB, column = LiDAR
-    pairs = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
-
-
 class LidarClassifier(nn.Module):
     """Sphere or cube from depth alone: `embedder` to a flat vector, `classifier` to one logit.
 
@@ -108,7 +97,11 @@ class RgbToLidar(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(B, 4, 64, 64) RGBA in [0, 1] -> (B,) logits, above 0 means sphere."""
-        return self.classifier(self.projector(self.embedder(rgb))).squeeze(1)
+        return self.from_embedding(self.embedder(rgb))
+
+    def from_embedding(self, embedding: Tensor) -> Tensor:
+        """(B, D) -> (B,) logits: what follows the embedder, for embeddings computed once."""
+        return self.classifier(self.projector(embedding)).squeeze(1)
 
 
 def freeze(module: nn.Module) -> nn.Module:

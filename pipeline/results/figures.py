@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.artifacts import atomic
+from pipeline.data.raw import NO_RETURN
 
 matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito: told apart by all eyes
@@ -53,7 +54,9 @@ def predictions(
         above, below = grid[:, column]
         above.imshow(picture)
         # turned so that both show the same view: LiDAR rows run right to left, its columns top to bottom
-        below.imshow(frame.T[:, ::-1], cmap="viridis_r")
+        view = np.where(frame < NO_RETURN, frame, np.nan).T[:, ::-1]
+        below.imshow(view, cmap="viridis_r")  # nearer is brighter; colours span the object, not the empty range
+        below.set_facecolor("black")
         right = truth[column] == said[column]
         title = f"{said[column]} {sure[column]:.2f}" + ("" if right else f"\nis {truth[column]}")
         above.set_title(title, fontsize=8, color="black" if right else "#b00020")

@@ -4,7 +4,7 @@ from sklearn.metrics import f1_score
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.models.cilp import symmetric_cross_entropy
+from pipeline.models.contrast import symmetric_cross_entropy
 
 Metrics = dict[str, float]
 
@@ -65,8 +65,8 @@ def projection(projected: Tensor, target: Tensor, mean: Tensor) -> Metrics:
     error = float(F.mse_loss(projected, target))
     baseline = float(F.mse_loss(mean.expand_as(target), target))
     return {
-        "mse": error,
-        "mse_of_mean": baseline,
+        "loss": error,
+        "chance_loss": baseline,
         "r2": 1 - error / baseline,
         "cosine": float(F.cosine_similarity(projected, target).mean()),
     }

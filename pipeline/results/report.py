@@ -95,7 +95,7 @@ def chain(lidar: Metrics, cilp: Metrics, project: Metrics, classify: Metrics) ->
         ("CILP: retrieval top-1, RGB to LiDAR", cilp, "top1", cilp["chance_top1"]),
         ("CILP: retrieval top-5, RGB to LiDAR", cilp, "top5", cilp["chance_top5"]),
         ("CILP: retrieval top-1, LiDAR to RGB", cilp, "top1_reverse", cilp["chance_top1"]),
-        ("projector: mean squared error", project, "mse", project["mse_of_mean"]),
+        ("projector: mean squared error", project, "loss", project["chance_loss"]),
         ("projector: R2", project, "r2", 0.0),
         ("RGB to LiDAR class, zero-shot: accuracy", classify, "zero_shot_accuracy", classify["chance"]),
         ("RGB to LiDAR class, projector tuned: accuracy", classify, "tuned_accuracy", classify["chance"]),

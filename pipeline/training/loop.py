@@ -1,7 +1,7 @@
 """fit(): the one training loop. It knows neither the stage nor the objective; both come in the task."""
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, isfinite, pi
 from typing import Any
@@ -66,6 +66,13 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: Callable[[int, 
     return Fitted(history, best, seconds / epochs)
 
 
+def fit_seeds(
+    tasks: Mapping[int, Task], recipe: Recipe, epochs: int, log: Callable[[int, Row], None], device: torch.device
+) -> list[Fitted]:
+    """`fit` every seed's task: side by side on a CPU, in turn on a GPU."""
+    return machine.each(lambda seed: fit(tasks[seed], recipe, epochs, seed, log), list(tasks), device)
+
+
 def rate(recipe: Recipe, step: int, steps: int) -> float:
     """Learning rate of `step` (from 0) out of `steps`: a linear rise, then the schedule."""
     rising = recipe.warmup * steps
@@ -93,10 +100,10 @@ def _train(task: Task, batches: Iterable[Any], optimizer: torch.optim.Optimizer,
     return float(total) / count
 
 
-def costs(model: nn.Module, fitted: Sequence[Fitted], device: torch.device) -> dict[str, float]:
+def costs(models: Mapping[int, nn.Module], fitted: Sequence[Fitted], device: torch.device) -> dict[str, float]:
     """What the trainings of one net over several seeds took."""
     return {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": sum(parameter.numel() for parameter in next(iter(models.values())).parameters()),
         "epochs": len(fitted[0].history),
         "seconds_per_epoch": round(sum(each.seconds_per_epoch for each in fitted) / len(fitted), 3),
         "peak_memory_mb": round(machine.peak_memory(device), 1),

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.data.arrays import Batch, Features
-from pipeline.models.cilp import symmetric_cross_entropy
+from pipeline.models.contrast import symmetric_cross_entropy
 
 
 def pair_loss(model: nn.Module, batch: Batch) -> Tensor:
@@ -17,9 +17,9 @@ def lidar_loss(model: nn.Module, batch: Batch) -> Tensor:
     return F.binary_cross_entropy_with_logits(model(batch.lidar).float(), batch.label)
 
 
-def feature_loss(model: nn.Module, batch: Features) -> Tensor:
-    """Binary cross-entropy of a net that sees embeddings computed before."""
-    return F.binary_cross_entropy_with_logits(model(batch.inputs).float(), batch.target)
+def embedding_loss(model: nn.Module, batch: Features) -> Tensor:
+    """Binary cross-entropy of an RgbToLidar net whose frozen embedder has spoken before."""
+    return F.binary_cross_entropy_with_logits(model.from_embedding(batch.inputs).float(), batch.target)
 
 
 def projection_loss(model: nn.Module, batch: Features) -> Tensor:

@@ -108,6 +108,7 @@ def _start(name: str, config: dict) -> Any:
     import wandb  # a second to import, and only training stages need it
 
     run = wandb.init(
+        mode=os.environ["WANDB_MODE"],
         project=os.environ.get("WANDB_PROJECT", "rgb-lidar-cilp"),
         name=name,
         job_type=name.split("/")[0],

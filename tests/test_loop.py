@@ -1,0 +1,142 @@
+"""The one loop: it learns, repeats, keeps the best weights, and leaves frozen ones alone."""
+
+from math import nan
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline import device as machine
+from pipeline.config import Recipe
+from pipeline.data import arrays
+from pipeline.data.arrays import Batches, Features
+from pipeline.errors import PipelineError
+from pipeline.models.cilp import RgbToLidar, freeze
+from pipeline.models.encoders import mlp
+from pipeline.models.fusion import build_fusion
+from pipeline.results.metrics import classification, prefixed
+from pipeline.results.predict import pair_logits
+from pipeline.training.loop import Task, costs, fit, fit_seeds, rate
+from pipeline.training.losses import embedding_loss, pair_loss, projection_loss
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(lr=0.05, batch=4, warmup=0.0, schedule="constant")
+
+
+def line_task(seed: int = 0, evaluate=None) -> Task:
+    """Ten points on y = 2x + 1, for one linear layer."""
+    x = torch.linspace(-1, 1, 10).unsqueeze(1)
+    data = Features(x, 2 * x + 1)
+    model = machine.seeded(seed, lambda: nn.Linear(1, 1))
+    batches = Batches(data.rows, torch.arange(10), RECIPE.batch)
+    return Task(
+        model,
+        projection_loss,
+        batches,
+        evaluate or (lambda: {"val_loss": float((model(x) - data.target).detach().square().mean())}),
+    )
+
+
+def test_fit_finds_a_line():
+    task = line_task()
+    fitted = fit(task, RECIPE, 100, 0, lambda seed, row: None)
+    assert task.model.weight.item() == pytest.approx(2, abs=0.02) and task.model.bias.item() == pytest.approx(
+        1, abs=0.02
+    )
+    assert [row["epoch"] for row in fitted.history] == list(range(1, 101))
+    assert fitted.history[0]["train_loss"] > fitted.history[-1]["train_loss"]
+
+
+def test_train_loss_is_the_mean_over_samples_not_over_batches(monkeypatch):
+    monkeypatch.setattr(machine, "precision", lambda device: torch.float32)
+    still = Recipe(lr=1e-12, batch=4, warmup=0.0, schedule="constant")
+    task = line_task()
+    row = fit(task, still, 1, 0, lambda seed, row: None).history[0]
+    assert row["train_loss"] == pytest.approx(row["val_loss"], rel=1e-5)  # ten samples in batches of 4, 4 and 2
+
+
+def test_the_best_epoch_stays_in_the_model_not_the_last():
+    losses = iter([3.0, 1.0, 2.0])
+    seen = []
+    task = line_task(evaluate=lambda: seen.append(task.model.weight.item()) or {"val_loss": next(losses)})
+    fitted = fit(task, RECIPE, 3, 0, lambda seed, row: None)
+    assert fitted.best["epoch"] == 2
+    assert task.model.weight.item() == seen[1] != seen[2]
+
+
+def test_the_same_seeds_give_the_same_weights_and_others_do_not():
+    def weights(initial: int, order: int) -> float:
+        task = line_task(initial)
+        fit(task, RECIPE, 2, order, lambda seed, row: None)
+        return task.model.weight.item()
+
+    assert weights(0, 0) == weights(0, 0)
+    assert weights(0, 0) != weights(0, 1)
+    assert weights(0, 0) != weights(1, 0)
+
+
+def test_side_by_side_gives_what_one_after_another_gives():
+    tasks = {seed: line_task(seed) for seed in (0, 1, 2)}
+    fit_seeds(tasks, RECIPE, 3, lambda seed, row: None, CPU)
+    for seed, task in tasks.items():
+        alone = line_task(seed)
+        fit(alone, RECIPE, 3, seed, lambda seed, row: None)
+        assert torch.equal(alone.model.weight, task.model.weight)
+
+
+def test_frozen_parts_are_the_same_bits_afterwards():
+    head, embedder = freeze(mlp([3, 4, 1])), freeze(nn.Linear(2, 2))
+    model = RgbToLidar(embedder, nn.Linear(2, 3), head)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    data = Features(torch.randn(8, 2), torch.tensor([0.0, 1.0] * 4))
+    task = Task(model, embedding_loss, Batches(data.rows, torch.arange(8), 4), lambda: {"val_loss": 0.0})
+    fit(task, RECIPE, 3, 0, lambda seed, row: None)
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"projector.weight", "projector.bias"}
+
+
+def test_a_diverged_training_says_so():
+    with pytest.raises(PipelineError, match="seed 7 is nan after epoch 1: lower lr"):
+        fit(line_task(evaluate=lambda: {"val_loss": nan}), RECIPE, 2, 7, lambda seed, row: None)
+
+
+def test_rate_rises_then_falls_to_nothing():
+    cosine = Recipe(lr=1.0, batch=1, warmup=0.2, schedule="cosine")
+    rates = [rate(cosine, step, 10) for step in range(10)]
+    assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
+    assert rates[6] == pytest.approx(0.5)  # half way down
+    assert all(a > b for a, b in zip(rates[2:], rates[3:], strict=False)) and rates[-1] < 0.05
+    constant = Recipe(lr=1.0, batch=1, warmup=0.2, schedule="constant")
+    assert [rate(constant, step, 10) for step in range(10)] == pytest.approx([1 / 3, 2 / 3] + [1.0] * 8)
+
+
+def test_costs_count_every_parameter():
+    task = line_task()
+    figures = costs({0: task.model}, [fit(task, RECIPE, 2, 0, lambda seed, row: None)], CPU)
+    assert figures["parameters"] == 2 and figures["epochs"] == 2
+    assert figures["peak_memory_mb"] > 50 and figures["seconds_per_epoch"] >= 0
+
+
+@pytest.mark.slow
+def test_a_net_learns_true_labels_and_stays_at_chance_on_shuffled_ones(learnable):
+    """The whole way from arrays to accuracy: if a label leaked anywhere, shuffling would not hurt."""
+    data = arrays.load(learnable, machine.choose())
+
+    def accuracy(label: torch.Tensor) -> float:
+        train, test = (
+            Batches(lambda rows: data.with_xyza(rows)._replace(label=label[rows]), data.splits[name], 16)
+            for name in ("train", "test")
+        )
+        widths = {"branch": [12, 24], "shared": [24], "head": [24]}
+        model = machine.seeded(0, lambda: build_fusion("concat", "strided", widths, **data.standard))
+
+        def evaluate() -> dict[str, float]:
+            return prefixed("val", classification(pair_logits(model, test), label[test.rows]))
+
+        recipe = Recipe(lr=2e-3, batch=16, warmup=0.15, schedule="cosine")
+        fitted = fit(Task(model, pair_loss, train, evaluate), recipe, 12, 0, lambda seed, row: None)
+        return fitted.history[-1]["val_accuracy"]
+
+    shuffled = data.label[torch.randperm(len(data.label), generator=torch.Generator().manual_seed(0))]
+    assert accuracy(data.label) >= 0.9
+    assert 0.35 <= accuracy(shuffled) <= 0.65

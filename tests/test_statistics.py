@@ -1,0 +1,23 @@
+"""Intervals against textbook values."""
+
+import pytest
+
+from pipeline.results.statistics import interval, over_seeds
+
+
+def test_interval_by_students_t():
+    mean, half = interval([1.0, 2.0, 3.0])
+    # sd 1, n 3: t(0.975, 2) = 4.302653, times 1 / sqrt(3)
+    assert mean == 2.0 and half == pytest.approx(4.302653 / 3**0.5, rel=1e-6)
+    assert interval([1.0, 2.0, 3.0], level=0.5)[1] == pytest.approx(0.816497 / 3**0.5, rel=1e-5)
+
+
+def test_equal_seeds_have_no_width_and_one_seed_has_no_interval():
+    assert interval([0.5, 0.5]) == (0.5, 0.0)
+    assert interval([0.5]) == (0.5, None)
+
+
+def test_over_seeds_names_means_and_half_widths():
+    rows = [{"accuracy": 0.9, "chance_top1": 0.5}, {"accuracy": 1.0, "chance_top1": 0.5}]
+    assert over_seeds(rows) == {"accuracy": 0.95, "accuracy_ci95": 0.63531, "chance_top1": 0.5}
+    assert over_seeds(rows[:1]) == {"accuracy": 0.9, "accuracy_ci95": None, "chance_top1": 0.5}
