@@ -1,4 +1,4 @@
-"""The command line beside the stages: `python -m pipeline --help`. Arguments to one call each; the work is elsewhere."""
+"""The command line beside the stages: `python -m pipeline --help`. Arguments to one call each, no work here."""
 
 from pathlib import Path
 from typing import Annotated

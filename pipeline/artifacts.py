@@ -36,9 +36,9 @@ def cell_names(fusions: Sequence[str], downsamples: Sequence[str]) -> list[str]:
     return [cell_name(fusion, downsample) for fusion in fusions for downsample in downsamples]
 
 
-def checkpoint_name(seed: int) -> str:
-    """File name of the weights that belong to one seed."""
-    return f"seed{seed}.safetensors"
+def checkpoint_path(folder: Path, seed: int) -> Path:
+    """The weights of one seed, below the run folder of their stage or cell."""
+    return folder / "models" / f"seed{seed}.safetensors"
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def save_checkpoint(path: Path, weights: dict, about: dict) -> None:
 def save_models(folder: Path, models: Mapping[int, Any], about: dict) -> None:
     """One checkpoint a seed in `folder`/models."""
     for seed, model in models.items():
-        save_checkpoint(folder / "models" / checkpoint_name(seed), model.state_dict(), about | {"seed": seed})
+        save_checkpoint(checkpoint_path(folder, seed), model.state_dict(), about | {"seed": seed})
 
 
 def load_checkpoint(path: Path) -> tuple[dict, dict]:

@@ -84,6 +84,12 @@ class IntermediateNet:
     shared: Widths
     head: Widths
 
+    @model_validator(mode="after")
+    def _leave_a_pixel(self) -> "IntermediateNet":
+        if len(self.branch) + len(self.shared) > 6:
+            raise ValueError("branch and shared have over 6 widths together, and each halves the 64 pixels")
+        return self
+
 
 @dataclass(frozen=True, config=_strict)
 class Nets:

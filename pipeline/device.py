@@ -63,8 +63,8 @@ def each(work: Callable[[Item], Result], items: Sequence[Item], device: torch.de
         return [work(item) for item in items]
     _stop.clear()
     with ThreadPoolExecutor(max_workers=len(items)) as pool:
-        futures = [pool.submit(work, item) for item in items]
         try:
+            futures = [pool.submit(work, item) for item in items]
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
             _stop.set()  # those still running after a failure end at their next step

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from pipeline import device as machine
-from pipeline.artifacts import checkpoint_name, load_checkpoint, run_folder, save_models, write_json
+from pipeline.artifacts import RUNS, checkpoint_path, load_checkpoint, run_folder, save_models, write_json
 from pipeline.config import load
 from pipeline.data import arrays
 from pipeline.errors import run
@@ -27,9 +27,10 @@ def main() -> None:
 
     def assemble(seed: int) -> tuple[RgbToLidar, arrays.Features]:
         """The net, all frozen but its projector, and what its frozen embedder says of every pair."""
-        cilp, projector, lidar = (restore(run_folder(part) / "models" / checkpoint_name(seed), device) for part in PARTS)
+        cilp, projector, lidar = (restore(checkpoint_path(RUNS / part, seed), device) for part in PARTS)
         model = RgbToLidar(freeze(cilp.rgb), projector, freeze(lidar.classifier))
-        return model, arrays.Features(outputs(lambda batch: model.embedder(batch.rgb), everything).to(device), data.label)
+        embedding = outputs(lambda batch: model.embedder(batch.rgb), everything)
+        return model, arrays.Features(embedding.to(device), data.label)
 
     assembled = dict(zip(params.seeds, machine.each(assemble, params.seeds, device), strict=True))
     models = {seed: model for seed, (model, _) in assembled.items()}
@@ -47,8 +48,8 @@ def main() -> None:
     zero_shot = [prefixed("zero_shot", score(seed, "test")) for seed in models]
     with Tracker(folder, params.seeds, section.epochs, device, asdict(section)) as tracker:
         fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
-        first = {part: run_folder(part) / "models" / checkpoint_name(params.seeds[0]) for part in PARTS}
-        save_models(folder, models, {"kind": "classify", "net": {p: load_checkpoint(first[p])[1]["net"] for p in PARTS}})
+        parts = {part: load_checkpoint(checkpoint_path(RUNS / part, params.seeds[0]))[1]["net"] for part in PARTS}
+        save_models(folder, models, {"kind": "classify", "net": parts})
         tuned = [prefixed("tuned", score(seed, "test")) for seed in models]
         rows = [before | after for before, after in zip(zero_shot, tuned, strict=True)]
         chance = {"chance": majority(data.label[data.splits["test"]])}

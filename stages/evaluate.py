@@ -1,10 +1,10 @@
-"""Recompute the test figures from the checkpoints alone and refuse any that differs from its stage's: runs/evaluate/."""
+"""Recompute the test figures from the checkpoints alone; refuse any that differs from its stage's: runs/evaluate/."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from pipeline import device as machine
-from pipeline.artifacts import RUNS, cell_names, checkpoint_name, read_json, run_folder, write_json
+from pipeline.artifacts import RUNS, cell_names, checkpoint_path, read_json, run_folder, write_json
 from pipeline.config import load
 from pipeline.data import arrays
 from pipeline.errors import PipelineError, run
@@ -26,7 +26,7 @@ def main() -> None:
 
     def again(folder: Path, score: Callable[[object], Metrics]) -> dict[str, float | None]:
         """Mean and interval over seeds of what `score` gives for each checkpoint, held against the stage's own."""
-        paths = [folder / "models" / checkpoint_name(seed) for seed in params.seeds]
+        paths = [checkpoint_path(folder, seed) for seed in params.seeds]
         figures = over_seeds(machine.each(lambda path: score(restore(path, device)), paths, device))
         told = read_json(folder / "metrics.json")
         for name, value in figures.items():

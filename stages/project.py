@@ -5,7 +5,7 @@ from dataclasses import asdict
 from torch import nn
 
 from pipeline import device as machine
-from pipeline.artifacts import checkpoint_name, run_folder, save_models, write_json
+from pipeline.artifacts import RUNS, checkpoint_path, run_folder, save_models, write_json
 from pipeline.config import load
 from pipeline.data import arrays
 from pipeline.errors import run
@@ -27,9 +27,10 @@ def main() -> None:
 
     def features(seed: int) -> arrays.Features:
         """Both nets are frozen here: each sees every pair once, and the projector trains on what they said."""
-        cilp, lidar = (restore(run_folder(part) / "models" / checkpoint_name(seed), device) for part in ("cilp", "lidar"))
+        cilp, lidar = (restore(checkpoint_path(RUNS / part, seed), device) for part in ("cilp", "lidar"))
         rgb = outputs(lambda batch: cilp.rgb(batch.rgb), everything)
-        return arrays.Features(rgb.to(device), outputs(lambda batch: lidar.features(batch.lidar), everything).to(device))
+        depth = outputs(lambda batch: lidar.features(batch.lidar), everything)
+        return arrays.Features(rgb.to(device), depth.to(device))
 
     known = dict(zip(params.seeds, machine.each(features, params.seeds, device), strict=True))
     embed, target = (side.shape[1] for side in known[params.seeds[0]])

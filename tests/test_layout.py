@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config import Params
+from pipeline.config import Fusion, Params
 
 ROOT = Path(__file__).parent.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -93,6 +93,11 @@ def test_a_stage_declares_the_parameters_it_reads(stage):
     read = {node.attr for node in ast.walk(code) if isinstance(node, ast.Attribute) and _is_params(node.value)}
     declared = {str(entry).split(".")[0] for entry in STAGES[stage].get("params", [])}
     assert read & sections == declared
+
+
+def test_the_cells_declare_all_of_their_section():
+    declared = {entry.split(".")[1] for entry in STAGES["fusion"]["params"] if entry.startswith("fusion.")}
+    assert declared == {field.name for field in fields(Fusion)}
 
 
 def _is_params(node: ast.expr) -> bool:

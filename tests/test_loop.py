@@ -10,6 +10,9 @@ from pipeline import device as machine
 from pipeline.config import Recipe
 from pipeline.data import arrays
 from pipeline.data.arrays import Batches, Features
+from pipeline.data.prepare import prepare
+from pipeline.data.simulate import simulate
+from pipeline.data.split import by_scene
 from pipeline.errors import PipelineError
 from pipeline.models.cilp import RgbToLidar, freeze
 from pipeline.models.encoders import mlp
@@ -20,6 +23,18 @@ from pipeline.training.loop import Task, costs, fit, fit_seeds, rate
 from pipeline.training.losses import embedding_loss, pair_loss, projection_loss
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def learnable(tmp_path_factory):
+    """Enough scenes to learn from in a few seconds."""
+    folder = tmp_path_factory.mktemp("learnable")
+    simulate(folder / "raw", 150, 0)
+    fractions = {"train": 0.7, "val": 0.1, "test": 0.2}
+    prepare(folder / "raw", folder / "arrays", lambda scenes: by_scene(scenes, fractions, 0))
+    return folder / "arrays"
+
+
 RECIPE = Recipe(lr=0.05, batch=4, warmup=0.0, schedule="constant")
 
 
@@ -134,7 +149,7 @@ def test_a_net_learns_true_labels_and_stays_at_chance_on_shuffled_ones(learnable
             return prefixed("val", classification(pair_logits(model, test), label[test.rows]))
 
         recipe = Recipe(lr=2e-3, batch=16, warmup=0.15, schedule="cosine")
-        fitted = fit(Task(model, pair_loss, train, evaluate), recipe, 12, 0, lambda seed, row: None)
+        fitted = fit(Task(model, pair_loss, train, evaluate), recipe, 25, 0, lambda seed, row: None)
         return fitted.history[-1]["val_accuracy"]
 
     shuffled = data.label[torch.randperm(len(data.label), generator=torch.Generator().manual_seed(0))]

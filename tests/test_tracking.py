@@ -18,7 +18,7 @@ def row(epoch: int, loss: float) -> dict[str, float]:
 
 
 def records(log: bytes):
-    """The records of a .wandb file: a LevelDB log in blocks of 32 KB, a record cut at a block's end, 7 bytes of head."""
+    """The records of a .wandb file: 7 bytes of head, then a LevelDB log, records cut at the ends of 32 KB blocks."""
     position, parts = 7, b""
     while position + 7 <= len(log):
         left = 32768 - position % 32768

@@ -16,6 +16,9 @@ def ensure(folder: Path) -> None:
     Raises PipelineError if they differ: `dvc repro` would take the folder and silently pin it anew. Nothing that a
     user brought is changed; only a set simulated here that is not the pinned one is taken away again.
     """
+    pin = Path(f"{folder}.dvc")
+    if not pin.exists():
+        raise PipelineError(f"{pin}: not found: nothing says which data to use; get it with `git checkout {pin}`")
     absent = not folder.exists()
     if absent:
         print(f"{folder}: absent, simulating the default data set ({SCENES} scenes, seed {SEED})")

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from pipeline.data.raw import CLASSES, NO_RETURN, SIZE, Pair, check, read_angles, read_depth, read_rgb
 from pipeline.data.split import SPLITS, write_split
+from pipeline.errors import PipelineError
 
 
 def prepare(source: Path, folder: Path, split: Callable[[Sequence[int]], dict[int, str]]) -> dict:
@@ -56,6 +57,8 @@ def _returns(depth: np.ndarray, training: np.ndarray) -> np.ndarray:
     for row in np.flatnonzero(training):
         hits = depth[row][depth[row] < NO_RETURN].astype(np.float64)
         count, total, squares = count + hits.size, total + hits.sum(), squares + (hits**2).sum()
+    if not count:
+        raise PipelineError("no LiDAR frame of the training split has a return (depth under 50): check the lidar files")
     mean = total / count
     return np.array([mean, np.sqrt(squares / count - mean**2)], np.float32)
 
@@ -69,6 +72,8 @@ def _metrics(depth: np.ndarray, labels: Sequence[int], splits: Sequence[str]) ->
     for i, kind in enumerate(CLASSES):
         frames = depth[label == i]
         hit = frames < NO_RETURN
+        if not hit.any():
+            raise PipelineError(f"no LiDAR frame of {kind} has a return (depth under 50): mend {kind}/lidar")
         returns = hit.sum(axis=(1, 2))
         metrics[kind] = {
             "returns_min": int(returns.min()),

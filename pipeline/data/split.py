@@ -1,4 +1,4 @@
-"""Scenes -> train, val, test. A scene is one position and colour, seen as a cube and as a sphere: it is never parted."""
+"""Scenes -> train, val, test. A scene is one place and colour, as a cube and as a sphere; it is never parted."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,9 +57,9 @@ def read_split(path: Path) -> dict[str, np.ndarray]:
         table = pd.read_csv(path, sep="\t")
         row, split, scene = table["row"], table["split"], table["scene"]
     except (OSError, ValueError, KeyError) as error:
-        raise PipelineError(f"{path}: no readable split ({error}); run `dvc repro`") from None
+        raise PipelineError(f"{path}: no readable split ({str(error).strip()}); run `dvc repro`") from None
     if list(row) != list(range(len(table))) or set(split) != set(SPLITS):
-        raise PipelineError(f"{path}: expected rows 0, 1, 2 ... and each of {', '.join(SPLITS)}; run `dvc repro prepare`")
+        raise PipelineError(f"{path}: expected rows 0, 1, 2 ... and each of {', '.join(SPLITS)}; run `dvc repro`")
     parted = scene[split.groupby(scene).transform("nunique") > 1]
     if len(parted):
         raise PipelineError(f"{path}: scene {parted.iloc[0]} lies in two splits; run `dvc repro prepare`")

@@ -1,0 +1,41 @@
+# make repro: everything from nothing.  make test: all tests.  make check: the quick ones.
+PYTHON ?= python3
+VENV ?= .venv
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: repro run test check lint smoke image
+
+repro: $(VENV)/ready run
+
+# the main job, in an environment that has what it needs
+run:
+	python -m pipeline data
+	dvc repro
+	@echo "done: runs/report/report.md"
+
+test: $(VENV)/ready lint
+	python -m pytest
+
+check: $(VENV)/ready lint
+	python -m pytest -m "not slow"
+
+lint: $(VENV)/ready
+	ruff check .
+	ruff format --check .
+	hadolint Dockerfile
+
+# every stage on 40 scenes, in a folder of its own: data/ and runs/ stay as they are
+smoke: $(VENV)/ready
+	rm -rf .smoke && mkdir -p .smoke/.dvc
+	cp -r pipeline stages dvc.yaml .dvcignore .smoke/
+	cp smoke.yaml .smoke/params.yaml
+	cd .smoke && dvc config -q core.no_scm true && python -m pipeline simulate data --scenes 40 && dvc add -q data && dvc repro
+
+image:
+	docker build --tag rgb-lidar-cilp .
+
+$(VENV)/ready: requirements.txt requirements-dev.txt constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --requirement requirements-dev.txt --constraint constraints.txt
+	@touch $@

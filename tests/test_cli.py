@@ -1,0 +1,56 @@
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def pipeline(*arguments: str | Path) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of `python -m pipeline`."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def test_simulate_writes_a_set_that_check_accepts(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    assert pipeline("simulate", folder, "--scenes", "2", "--seed", "3") == (
+        0,
+        f"{folder}: 2 scenes, 4 pairs, seed 3\n",
+        "",
+    )
+    assert pipeline("check", folder) == (0, f"{folder}: 4 pairs, no fault found\n", "")
+
+
+def test_simulate_overwrites_nothing(tmp_path: Path) -> None:
+    code, out, err = pipeline("simulate", tmp_path, "--scenes", "1")
+    assert (code, out) == (1, "") and not list(tmp_path.iterdir())
+    assert err == (
+        f"error: {tmp_path}: found something there already; expected a new name; choose another or remove it\n"
+    )
+
+
+def test_check_names_every_fault_on_a_line_of_its_own(raw_folder: Path, tmp_path: Path) -> None:
+    for path in raw_folder.rglob("*.*"):
+        copy = tmp_path / path.relative_to(raw_folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    depth, picture = tmp_path / "cubes/lidar/0001.npy", tmp_path / "spheres/rgb/0004.png"
+    depth.write_bytes(depth.read_bytes()[:-1])
+    picture.write_bytes(b"no picture")
+    code, out, err = pipeline("check", tmp_path)
+    assert (code, out) == (1, "")
+    first, second = err.splitlines()
+    assert first.startswith(f"error: {depth}: found ") and second.startswith(f"{picture}: found ")
+
+
+def test_check_of_an_absent_folder_is_one_line(tmp_path: Path) -> None:
+    code, out, err = pipeline("check", tmp_path / "nowhere")
+    assert (code, out) == (1, "")
+    assert err == f"error: {tmp_path / 'nowhere'}: found nothing; expected a folder; restore it or simulate a set\n"
+
+
+def test_a_senseless_option_is_refused_before_any_work(tmp_path: Path) -> None:
+    code, _, err = pipeline("simulate", tmp_path / "set", "--scenes", "0")
+    assert code == 2 and "scenes" in err and "Traceback" not in err and not list(tmp_path.iterdir())

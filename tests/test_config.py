@@ -1,0 +1,154 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from pipeline.config import DownsampleName, FusionName, Params, load
+from pipeline.errors import PipelineError
+from pipeline.models.encoders import DOWNSAMPLE
+from pipeline.models.fusion import FUSIONS
+
+ROOT = Path(__file__).parent.parent
+REPOSITORY = ROOT / "params.yaml"
+Edit = Callable[[dict], None]
+
+
+def put(name: str, value: Any) -> Edit:
+    def edit(params: dict) -> None:
+        *sections, key = name.split(".")
+        for section in sections:
+            params = params[section]
+        params[key] = value
+
+    return edit
+
+
+def without(name: str) -> Edit:
+    def edit(params: dict) -> None:
+        *sections, key = name.split(".")
+        for section in sections:
+            params = params[section]
+        del params[key]
+
+    return edit
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> Callable[[Edit], Params]:
+    """Loads the repository's parameters after an edit."""
+
+    def edited(edit: Edit) -> Params:
+        params = yaml.safe_load(REPOSITORY.read_text())
+        edit(params)
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+        return load(tmp_path / "params.yaml")
+
+    return edited
+
+
+def test_the_repositorys_params_load() -> None:
+    params = load(REPOSITORY)
+    assert params.fusion.lr == 1e-3 and params.seeds == [0, 1, 2]
+    assert params.matrix.fusion == ["late", "concat", "add", "hadamard"]
+
+
+def test_names_are_those_of_the_models() -> None:
+    assert get_args(FusionName) == tuple(FUSIONS) and get_args(DownsampleName) == tuple(DOWNSAMPLE)
+
+
+FAULTS = {
+    "unknown section": (put("fuison", {}), "fuison is not a known key"),
+    "unknown key": (put("fusion.momentum", 0.9), "fusion.momentum is not a known key"),
+    "unknown nested key": (put("fusion.nets.add.embed", 100), "fusion.nets.add.embed is not a known key"),
+    "missing section": (without("lidar"), "lidar is missing: add it"),
+    "missing key": (without("fusion.lr"), "fusion.lr is missing: add it"),
+    "missing nested key": (without("fusion.nets.late.embed"), "fusion.nets.late.embed is missing: add it"),
+    "empty section": (put("cilp", None), "cilp is None: expected a section of keys"),
+    "text for a whole number": (put("lidar.batch", "many"), "lidar.batch is 'many': Input should be a valid integer"),
+    "broken for a whole number": (put("cilp.epochs", 2.5), "cilp.epochs is 2.5: Input should be a valid integer"),
+    "bool for a whole number": (put("fusion.batch", True), "fusion.batch is True: Input should be a valid integer"),
+    "bool for a number": (put("fusion.lr", True), "fusion.lr is True: expected a number"),
+    "bool for a share": (put("fusion.warmup", False), "fusion.warmup is False: expected a number"),
+    "text for a number": (put("fusion.lr", "fast"), "fusion.lr is 'fast': Input should be a valid number"),
+    "lr 0": (put("project.lr", 0), "project.lr is 0: Input should be greater than 0"),
+    "lr infinite": (put("project.lr", float("inf")), "project.lr is inf: Input should be a finite number"),
+    "warm-up to the end": (put("fusion.warmup", 1.0), "fusion.warmup is 1.0: Input should be less than 1"),
+    "no epochs": (put("fusion.epochs.add.strided", 0), "fusion.epochs.add.strided is 0: Input should be greater"),
+    "a net without branch": (put("lidar.branch", []), "lidar.branch is []: List should have at least 1 item"),
+    "a net deeper than 64 pixels": (put("lidar.branch", [8] * 7), "lidar.branch is [8, 8, 8, 8, 8, 8, 8]: List should"),
+    "shares above 1": (put("prepare.fractions.val", 0.3), "train + val + test is 1.2, expected 1"),
+    "unknown split": (put("prepare.split", "pairs"), "prepare.split is 'pairs': Input should be 'scene' or 'course'"),
+    "unknown fusion": (
+        put("matrix.fusion", ["late", "mul"]),
+        "matrix.fusion.1 is 'mul': Input should be 'late', 'concat', 'add' or 'hadamard'",
+    ),
+    "epochs of an unknown fusion": (put("fusion.epochs.mul", {"maxpool": 1}), "fusion.epochs.mul is 'mul': Input sho"),
+    "a fusion twice": (put("matrix.fusion", ["add", "add"]), "matrix.fusion is ['add', 'add']: expected each of them"),
+    "a cell without epochs": (without("fusion.epochs.add.strided"), "fusion.epochs.add.strided is missing"),
+    "no seeds": (put("seeds", []), "seeds is []: List should have at least 1 item"),
+    "a seed twice": (put("seeds", [0, 1, 0]), "seeds is [0, 1, 0]: expected each of them once"),
+    "a negative seed": (put("seeds", [0, -1]), "seeds.1 is -1: Input should be greater than or equal to 0"),
+    "a seed too large for torch": (put("prepare.seed", 2**63), "prepare.seed is 9223372036854775808: Input should be"),
+}
+
+
+@pytest.mark.parametrize("edit, told", FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_told_by_its_full_name(edited: Callable[[Edit], Params], edit: Edit, told: str) -> None:
+    with pytest.raises(PipelineError) as caught:
+        edited(edit)
+    message = str(caught.value)
+    assert "params.yaml: " in message and told in message and "\n" not in message and "[key]" not in message
+
+
+def test_all_faults_are_told_at_once(edited: Callable[[Edit], Params]) -> None:
+    def misspell(params: dict) -> None:
+        params["fusion"]["learning_rate"] = params["fusion"].pop("lr")
+
+    with pytest.raises(PipelineError, match=r"fusion\.lr is missing.*; fusion\.learning_rate is not a known key"):
+        edited(misspell)
+
+
+@pytest.mark.parametrize("written", ["0.00001", "1e-05", "1.0e-5"])  # DVC writes the second for `-S fusion.lr=1e-5`
+def test_a_learning_rate_loads_however_it_is_written(tmp_path: Path, written: str) -> None:
+    text = REPOSITORY.read_text().replace("lr: 1.0e-3", f"lr: {written}", 1)
+    (tmp_path / "params.yaml").write_text(text)
+    assert load(tmp_path / "params.yaml").fusion.lr == 1e-5
+
+
+BROKEN = {"bracket": b"seeds: [0, 1", "tab": b"fusion:\n\tlr: 1", "no text": b"\xff\xfe\x00"}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_broken_yaml_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(PipelineError, match=r"params\.yaml: not valid YAML: [^\n]+$"):
+        load(tmp_path / "params.yaml")
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").touch()
+    with pytest.raises(PipelineError, match=r"params\.yaml: the file is None: expected a section of keys"):
+        load(tmp_path / "params.yaml")
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"params\.yaml: not found; run from the top"):
+        load(tmp_path / "params.yaml")
+
+
+def test_smoke_is_the_same_pipeline_in_small() -> None:
+    small, whole = (load(ROOT / name) for name in ("smoke.yaml", "params.yaml"))
+    assert small.fusion.nets == whole.fusion.nets and small.cilp.branch == whole.cilp.branch
+    assert max(small.cilp.epochs, small.project.epochs) <= 2 and len(small.seeds) == 2
+
+
+def test_nets_that_would_halve_the_last_pixel_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    whole = (ROOT / "params.yaml").read_text()
+    path.write_text(
+        whole.replace("concat: {branch: [50, 100], shared: [100]", "concat: {branch: [5], shared: [5, 5, 5, 5, 5, 5]")
+    )
+    with pytest.raises(PipelineError, match="fusion.nets.concat.*over 6 widths"):
+        load(path)

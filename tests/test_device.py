@@ -1,0 +1,125 @@
+import signal
+import threading
+from time import monotonic, sleep, thread_time
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.device import Stopped, autocast, clock, each, generator, precision, seeded, stop_if_asked
+
+CPU = torch.device("cpu")
+
+
+def until_stopped() -> None:
+    """A training that would go on for ten seconds."""
+    end = monotonic() + 10
+    while monotonic() < end:
+        stop_if_asked()
+        sleep(0.001)
+    pytest.fail("was not stopped")
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    turns = {"b": threading.Event(), "c": threading.Event(), "a": threading.Event()}
+    turns["b"].set()
+    following = {"b": "c", "c": "a", "a": "b"}
+
+    def work(item: str) -> str:  # ends in the order b, c, a
+        assert turns[item].wait(10)
+        turns[following[item]].set()
+        return item.upper()
+
+    assert each(work, ["a", "b", "c"], CPU) == ["A", "B", "C"]
+
+
+def test_items_run_side_by_side_on_a_cpu() -> None:
+    barrier = threading.Barrier(5)  # passed only if all five are there at once
+    assert len(each(lambda _: barrier.wait(10), range(5), CPU)) == 5
+
+
+def test_items_run_one_after_another_elsewhere() -> None:
+    def work(item: int) -> tuple[int, bool]:
+        return item, threading.current_thread() is threading.main_thread()
+
+    assert each(work, [1, 2], torch.device("meta")) == [(1, True), (2, True)]
+
+
+@pytest.mark.parametrize("failing", [0, 2])
+def test_the_first_failure_wins_and_ends_its_siblings(failing: int) -> None:
+    barrier, ended = threading.Barrier(3), []
+
+    def work(item: int) -> None:
+        barrier.wait(10)
+        if item == failing:
+            raise ValueError(f"item {item}")
+        try:
+            until_stopped()
+        except Stopped:
+            ended.append(item)
+            raise
+
+    with pytest.raises(ValueError, match=f"item {failing}"):
+        each(work, [0, 1, 2], CPU)
+    assert sorted(ended) == [item for item in (0, 1, 2) if item != failing]
+
+
+@pytest.mark.parametrize("delay", [0, 0.1])  # while the work is handed out, while it is waited for
+def test_ctrl_c_ends_all(delay: float) -> None:
+    def work(item: int) -> None:
+        sleep(delay)
+        if item == 0:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        until_stopped()
+
+    start = monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        each(work, [0, 1, 2], CPU)
+    assert monotonic() - start < 5
+
+
+def test_a_failure_does_not_stop_the_next_run() -> None:
+    with pytest.raises(ZeroDivisionError):
+        each(lambda item: 1 // item, [0, 1], CPU)
+    stop_if_asked()  # the main thread is never asked
+    assert each(lambda item: stop_if_asked() or item, [0, 1], CPU) == [0, 1]
+
+
+def test_a_seed_repeats_its_weights() -> None:
+    first, again, other = (seeded(seed, lambda: nn.Linear(3, 2)) for seed in (4, 4, 5))
+    assert torch.equal(first.weight, again.weight) and torch.equal(first.bias, again.bias)
+    assert not torch.equal(first.weight, other.weight)
+
+
+def test_a_generator_repeats_and_leaves_the_global_one_alone() -> None:
+    before = torch.get_rng_state()
+    first, again, other = (torch.randperm(100, generator=generator(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_clock_counts_this_threads_computing_alone() -> None:
+    stop = threading.Event()
+
+    def busy() -> None:
+        while not stop.is_set():
+            sum(range(1000))
+
+    other = threading.Thread(target=busy)
+    start = clock(CPU)
+    other.start()
+    sleep(0.2)
+    stop.set()
+    other.join()
+    assert clock(CPU) - start < 0.1
+    start, until = clock(CPU), thread_time() + 0.05
+    while thread_time() < until:
+        pass
+    assert clock(CPU) - start >= 0.05
+
+
+def test_autocast_multiplies_in_the_chosen_precision() -> None:
+    ones = torch.ones(2, 2)
+    with autocast(CPU):
+        product = ones @ ones
+    assert product.dtype == precision(CPU) and product.tolist() == [[2, 2], [2, 2]]

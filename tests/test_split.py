@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.data.split import by_scene, course, read_split, write_split
+from pipeline.errors import PipelineError
+
+FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
+TABLE = """row	class	scene	split
+0	cubes	0	train
+1	cubes	1	val
+2	cubes	2	test
+3	spheres	0	train
+4	spheres	1	val
+5	spheres	2	test
+"""
+
+
+def scenes_of(splits: dict[int, str], name: str) -> list[int]:
+    return sorted(scene for scene, split in splits.items() if split == name)
+
+
+# --- at random, by scene
+
+
+@pytest.mark.parametrize("count, shares", [(10, (7, 1, 2)), (1000, (700, 100, 200)), (7, (5, 1, 1)), (13, (9, 1, 3))])
+def test_scenes_are_shared_out_by_the_fractions(count: int, shares: tuple[int, int, int]) -> None:
+    splits = by_scene(range(count), FRACTIONS, seed=0)
+    assert sorted(splits) == list(range(count))
+    assert tuple(len(scenes_of(splits, name)) for name in ("train", "val", "test")) == shares
+
+
+def test_the_seed_alone_decides() -> None:
+    splits = by_scene(range(100), FRACTIONS, seed=0)
+    assert splits == by_scene([*range(100), *range(100)], FRACTIONS, seed=0)  # each scene once, or once a class
+    assert splits == by_scene(reversed(range(100)), FRACTIONS, seed=0)
+    assert splits != by_scene(range(100), FRACTIONS, seed=1)
+    assert scenes_of(splits, "train") != list(range(70))
+
+
+def test_the_draw_is_pinned() -> None:
+    splits = by_scene(range(10), FRACTIONS, seed=0)
+    assert (scenes_of(splits, "val"), scenes_of(splits, "test")) == ([0], [1, 8])
+
+
+@pytest.mark.parametrize("count, short", [(1, "val"), (2, "test"), (3, "val")])
+def test_too_few_scenes_for_all_three_are_refused(count: int, short: str) -> None:
+    with pytest.raises(PipelineError, match=f"prepare.fractions: split {short} gets no scene; bring more scenes"):
+        by_scene(range(count), FRACTIONS, seed=0)
+
+
+# --- the course's
+
+
+def test_the_course_validates_on_its_last_scenes() -> None:
+    splits = course([*range(10), *range(10)], held_out=2)
+    assert scenes_of(splits, "train") == [0, 1, 2, 3, 4, 5]
+    assert scenes_of(splits, "test") == [6, 7]
+    assert scenes_of(splits, "val") == [8, 9]
+
+
+def test_the_courses_split_goes_by_scene_and_not_by_row() -> None:
+    assert course([4, 0, 2], held_out=1) == {0: "train", 2: "test", 4: "val"}
+
+
+@pytest.mark.parametrize("held_out", [5, 6, 320])
+def test_a_course_split_that_leaves_nothing_to_train_on_is_refused(held_out: int) -> None:
+    with pytest.raises(PipelineError, match=f"prepare.course_scenes: {held_out} scenes each .* of 10 in the data"):
+        course(range(10), held_out)
+
+
+# --- the file
+
+
+def test_write_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "split.tsv"
+    write_split(path, [0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2], {0: "train", 1: "val", 2: "test"})
+    assert path.read_text() == TABLE
+    rows = {name: rows.tolist() for name, rows in read_split(path).items()}
+    assert rows == {"train": [0, 3], "val": [1, 4], "test": [2, 5]}
+    assert list(rows) == ["train", "val", "test"]
+
+
+def test_both_classes_of_a_scene_lie_on_one_side(tmp_path: Path) -> None:
+    scenes = [*range(50), *range(50)]
+    splits = by_scene(scenes, FRACTIONS, seed=3)
+    write_split(tmp_path / "split.tsv", [0] * 50 + [1] * 50, scenes, splits)
+    for rows in read_split(tmp_path / "split.tsv").values():
+        cubes, spheres = rows[rows < 50], rows[rows >= 50]
+        assert (cubes + 50).tolist() == spheres.tolist()
+
+
+def test_a_parted_scene_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "split.tsv").write_text(TABLE.replace("spheres	1	val", "spheres	1	train"))
+    with pytest.raises(PipelineError, match="split.tsv: scene 1 lies in two splits; run `dvc repro prepare`"):
+        read_split(tmp_path / "split.tsv")
+
+
+MALFORMED = {
+    "empty": "",
+    "commas": TABLE.replace("\t", ","),
+    "a column gone": TABLE.replace("scene", "place"),
+    "a line too long": TABLE + "6\t7\t8\t9\t10\n",
+    "cut": TABLE[:40],
+    "a row gone": TABLE.replace("1\tcubes\t1\tval\n", ""),
+    "a row twice": TABLE.replace("1\tcubes", "0\tcubes"),
+    "no number": TABLE.replace("5\tspheres", "five\tspheres"),
+    "an unknown split": TABLE.replace("test", "tset"),
+    "no split": TABLE.replace("test", ""),
+}
+
+
+@pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_file_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "split.tsv").write_text(content)
+    with pytest.raises(PipelineError, match=r"split\.tsv: [^\n]+; run `dvc repro`$"):
+        read_split(tmp_path / "split.tsv")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"split\.tsv: no readable split .*No such file"):
+        read_split(tmp_path / "split.tsv")
