@@ -1,23 +1,18 @@
-"""MaxPool against strided convolutions, fusion by fusion: runs/ablation/."""
+"""Each downsampling against the first, fusion by fusion: runs/ablation/."""
 
-from pipeline.artifacts import RUNS, cell_name, read_json, run_folder, write_text
+from pipeline.artifacts import cell_name, run_folder, write_text
 from pipeline.config import load
 from pipeline.errors import run
-from pipeline.results.report import ablation, numbers
+from pipeline.results.report import ablation, numbers, read_cells
 
 
 def main() -> None:
-    matrix = load().matrix
-    cells = {
-        fusion: {
-            name: read_json(RUNS / "fusion" / cell_name(fusion, name) / "metrics.json") for name in matrix.downsample
-        }
-        for fusion in matrix.fusion
-    }
+    matrix, folder = load().matrix, run_folder("ablation")
+    cells = read_cells(matrix.fusion, matrix.downsample)
     flat = {cell_name(fusion, name): metrics for fusion, each in cells.items() for name, metrics in each.items()}
     table = ablation(cells, base=matrix.downsample[0])
-    write_text(run_folder("ablation") / "ablation.csv", numbers(flat).to_csv(lineterminator="\n"))
-    write_text(run_folder("ablation") / "ablation.md", table)
+    write_text(folder / "ablation.csv", numbers(flat).to_csv(lineterminator="\n"))
+    write_text(folder / "ablation.md", table)
     print(table)
 
 

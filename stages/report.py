@@ -1,5 +1,7 @@
 """Everything on one page: runs/report/report.md with its figures, and summary.json with the headline numbers."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -10,62 +12,51 @@ from pipeline.data.split import read_split
 from pipeline.errors import run
 from pipeline.results import figures, report
 
+FOLDER = RUNS / "report"
 CHAIN = ("lidar", "cilp", "project", "classify")
-SHOWN = 8
+SHOWN = 8  # pairs in the picture of predictions
+
+
+def draw_curves(fusions: Sequence[str], downsamples: Sequence[str]) -> None:
+    """Validation accuracy of all cells by epoch, and CILP's retrieval."""
+
+    def history(*run: str) -> pd.DataFrame:
+        return pd.read_csv(RUNS.joinpath(*run) / "history.tsv", sep="\t")
+
+    cells = {name: {each: history("fusion", cell_name(each, name)) for each in fusions} for name in downsamples}
+    figures.curves(cells, "val_accuracy", "validation accuracy", FOLDER / "fusion.png")
+    figures.curves({"CILP": {"RGB to LiDAR": history("cilp")}}, "val_top1", "retrieval top-1", FOLDER / "cilp.png")
 
 
 def draw_predictions(cell: str) -> None:
-    """The pairs on which the first seed of `cell` errs most, then those it finds hardest."""
+    """The test pairs that the first seed of `cell` finds hardest, by the probability it gives the true class."""
     arrays = RUNS / "prepare" / "arrays"
     test = read_split(arrays / "split.tsv")["test"]
     logits, label = read_array(RUNS / "fusion" / cell / "logits.npy")[0], read_array(arrays / "label.npy")[test]
-    margin = np.where(label == 1, logits, -logits)
-    chosen = np.argsort(margin, kind="stable")[:SHOWN]
+    chosen = np.argsort(np.where(label == 1, logits, -logits), kind="stable")[:SHOWN]
     rgb, depth = (read_array(arrays / f"{name}.npy", mmap_mode="r")[test[chosen]] for name in ("rgb", "depth"))
     names = [kind.removesuffix("s") for kind in CLASSES]
     truth, said = ([names[int(i)] for i in each[chosen]] for each in (label, logits > 0))
     sure = 1 / (1 + np.exp(-np.abs(logits[chosen])))
-    figures.predictions(rgb, depth, truth, said, sure, run_folder("report") / "predictions.png")
+    figures.predictions(rgb, depth, truth, said, sure, FOLDER / "predictions.png")
 
 
 def main() -> None:
-    matrix, folder = load().matrix, run_folder("report")
-    cells = {
-        fusion: {
-            name: read_json(RUNS / "fusion" / cell_name(fusion, name) / "metrics.json") for name in matrix.downsample
-        }
-        for fusion in matrix.fusion
-    }
-    histories = {
-        name: {
-            fusion: pd.read_csv(RUNS / "fusion" / cell_name(fusion, name) / "history.tsv", sep="\t")
-            for fusion in matrix.fusion
-        }
-        for name in matrix.downsample
-    }
+    params, matrix = load(), load().matrix
+    base = matrix.downsample[0]
+    cells = report.read_cells(matrix.fusion, matrix.downsample)
     chain = [read_json(RUNS / stage / "metrics.json") for stage in CHAIN]
-    figures.curves(histories, "val_accuracy", "validation accuracy", folder / "fusion.png")
-    retrieval = {"CILP": {"top-1": pd.read_csv(RUNS / "cilp" / "history.tsv", sep="\t")}}
-    figures.curves(retrieval, "val_top1", "retrieval top-1", folder / "cilp.png")
-    figures.similarity(read_array(RUNS / "cilp" / "similarity.npy"), folder / "similarity.png")
-    best = min(matrix.fusion, key=lambda fusion: cells[fusion][matrix.downsample[0]]["val_loss"])
-    draw_predictions(cell_name(best, matrix.downsample[0]))
-    write_json(folder / "summary.json", report.summary(cells, *chain))
-    tables = {
-        name: (RUNS / path).read_text()
-        for name, path in (("fusion", "compare/fusion.md"), ("ablation", "ablation/ablation.md"))
-    }
-    write_text(
-        folder / "report.md",
-        report.page(
-            read_json(RUNS / "prepare" / "metrics.json"),
-            tables,
-            report.chain(*chain),
-            cell_name(best, matrix.downsample[0]),
-            len(load().seeds),
-        ),
-    )
-    print(f"report: {folder}/report.md")
+    best = cell_name(min(matrix.fusion, key=lambda fusion: cells[fusion][base]["val_loss"]), base)
+    run_folder("report")
+    draw_curves(matrix.fusion, matrix.downsample)
+    draw_predictions(best)
+    figures.similarity(read_array(RUNS / "cilp" / "similarity.npy"), FOLDER / "similarity.png")
+    write_json(FOLDER / "summary.json", report.summary(cells, *chain))
+    tables = {"fusion": report.comparison({fusion: each[base] for fusion, each in cells.items()})}
+    tables |= {"ablation": report.ablation(cells, base), "chain": report.chain(*chain)}
+    data = read_json(RUNS / "prepare" / "metrics.json")
+    write_text(FOLDER / "report.md", report.page(data, tables, best, len(params.seeds)))
+    print(f"report: {FOLDER / 'report.md'}")
 
 
 if __name__ == "__main__":

@@ -165,3 +165,17 @@ assert not {{"wandb", "dvc"}} & set(sys.modules), "a heavy import at module leve
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_shows_the_pipeline_and_every_file():
+    readme = (ROOT / "README.md").read_text()
+    dvc = Path(sys.executable).parent / "dvc"
+    dag = subprocess.run([dvc, "dag", "--collapse-foreach-matrix", "--md"], cwd=ROOT, capture_output=True, text=True)
+    assert dag.returncode == 0 and dag.stdout.strip() in readme
+    assert len(readme.splitlines()) < 250
+    for path in SOURCES:
+        assert path.name == "__init__.py" or path.parent.name in ("stages", "pipeline") or f" {path.name} " in readme, (
+            path
+        )
+    for stage in STAGES:
+        assert f"| `{stage}` |" in readme

@@ -1,13 +1,23 @@
 """Tables, Markdown and the summary, from metrics files alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from pipeline.artifacts import RUNS, cell_name, read_json
+
 Metrics = Mapping[str, Any]
 COSTS = {"parameters": "parameters", "seconds_per_epoch": "s/epoch", "peak_memory_mb": "peak MB", "epochs": "epochs"}
 SCORES = {"val_loss": "val loss", "loss": "test loss", "accuracy": "test accuracy", "f1": "test F1"}
+
+
+def read_cells(fusions: Sequence[str], downsamples: Sequence[str]) -> dict[str, dict[str, Metrics]]:
+    """fusion -> downsampling -> metrics of the cell; raises PipelineError if a cell has none."""
+    return {
+        fusion: {name: read_json(RUNS / "fusion" / cell_name(fusion, name) / "metrics.json") for name in downsamples}
+        for fusion in fusions
+    }
 
 
 def with_interval(metrics: Metrics, name: str, digits: int = 4) -> str:
@@ -68,22 +78,22 @@ def _ratio(metrics: Metrics, base: Metrics | None, name: str) -> str:
 def summary(
     cells: Mapping[str, Mapping[str, Metrics]], lidar: Metrics, cilp: Metrics, project: Metrics, classify: Metrics
 ) -> dict:
-    """The headline numbers, flat, so that `dvc metrics diff` fits on a screen."""
-    headline: dict[str, float] = {}
-    for downsample in dict.fromkeys(name for each in cells.values() for name in each):
-        scores = {fusion: each[downsample]["accuracy"] for fusion, each in cells.items() if downsample in each}
-        headline[f"{downsample}_accuracy_best"] = max(scores.values())
-        headline[f"{downsample}_accuracy_worst"] = min(scores.values())
-    return headline | {
+    """The headline numbers: means over seeds on the test split, each kind beside its chance level."""
+    return {
+        "accuracy": {
+            cell_name(fusion, name): metrics["accuracy"]
+            for fusion, each in cells.items()
+            for name, metrics in each.items()
+        },
         "chance_accuracy": classify["chance"],
         "lidar_accuracy": lidar["accuracy"],
-        "cilp_loss": cilp["loss"],
-        "cilp_top1": cilp["top1"],
-        "cilp_top5": cilp["top5"],
-        "chance_top1": round(cilp["chance_top1"], 6),
-        "project_r2": project["r2"],
         "zero_shot_accuracy": classify["zero_shot_accuracy"],
         "tuned_accuracy": classify["tuned_accuracy"],
+        "cilp_top1": cilp["top1"],
+        "chance_top1": round(cilp["chance_top1"], 6),
+        "cilp_top5": cilp["top5"],
+        "chance_top5": round(cilp["chance_top5"], 6),
+        "project_r2": project["r2"],
     }
 
 
@@ -140,7 +150,7 @@ classifier, whose frozen head then names the class from RGB alone.
 """
 
 
-def page(data: Metrics, tables: Mapping[str, str], chain: str, best: str, seeds: int) -> str:
-    """The whole report as Markdown."""
+def page(data: Metrics, tables: Mapping[str, str], best: str, seeds: int) -> str:
+    """The whole report as Markdown; `tables` are those of fusion, ablation and chain."""
     counts = {split: sum(data[split].values()) for split in ("train", "val", "test")}
-    return PAGE.format(pairs=data["pairs"], **counts, **tables, chain=chain, best=best, seeds=seeds)
+    return PAGE.format(pairs=data["pairs"], **counts, **tables, best=best, seeds=seeds)

@@ -66,7 +66,9 @@ class Tracker:
         self._quietly(lambda: self.run.log({name: _image(path)}))
 
     def summary(self, metrics: dict) -> None:
-        """The final figures of the run."""
+        """The final figures of the run, means over seeds; also printed."""
+        figures = [f"{name} {value:.4f}" for name, value in metrics.items() if isinstance(value, float)]
+        print(f"{self.name}: {', '.join(each for each in figures if '_ci95' not in each)}")
         self._quietly(lambda: self.run.summary.update(metrics))
 
     def history(self) -> pd.DataFrame:
