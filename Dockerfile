@@ -17,7 +17,7 @@ RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --requirement requirements.txt --constraint constraints.txt
 
 # any user id works, with or without an entry in /etc/passwd: `docker run --user $(id -u):$(id -g)`
-ENV PATH=/opt/venv/bin:$PATH HOME=/tmp USER=app LOGNAME=app DVC_NO_ANALYTICS=1 PYTHONUNBUFFERED=1
+ENV VENV=/opt/venv PATH=/opt/venv/bin:$PATH HOME=/tmp USER=app LOGNAME=app DVC_NO_ANALYTICS=1 PYTHONUNBUFFERED=1
 RUN useradd --uid 1001 --home-dir /tmp app
 WORKDIR /workspace
 COPY . .

@@ -1,32 +1,35 @@
 # make repro: everything from nothing.  make test: all tests.  make check: the quick ones.
 PYTHON ?= python3
+# an environment of your own, VENV=DIR, is used as it is; ours is made and kept in step with the requirements
 VENV ?= .venv
+READY := $(if $(filter .venv,$(VENV)),.venv/ready)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 .PHONY: repro run test check lint smoke image
 
-repro: $(VENV)/ready run
+repro: $(READY) run
 
 # the main job, in an environment that has what it needs
 run:
+	python -m pipeline params
 	python -m pipeline data
 	dvc repro
 	@echo "done: runs/report/report.md"
 
-test: $(VENV)/ready lint
+test: $(READY) lint
 	python -m pytest
 
-check: $(VENV)/ready lint
+check: $(READY) lint
 	python -m pytest -m "not slow"
 
-lint: $(VENV)/ready
+lint: $(READY)
 	ruff check .
 	ruff format --check .
 	hadolint Dockerfile
 
 # every stage on 40 scenes, in a folder of its own: data/ and runs/ stay as they are
-smoke: $(VENV)/ready
+smoke: $(READY)
 	rm -rf .smoke && mkdir -p .smoke/.dvc
 	cp -r pipeline stages dvc.yaml .dvcignore .smoke/
 	cp smoke.yaml .smoke/params.yaml
@@ -35,7 +38,7 @@ smoke: $(VENV)/ready
 image:
 	docker build --tag rgb-lidar-cilp .
 
-$(VENV)/ready: requirements.txt requirements-dev.txt constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --requirement requirements-dev.txt --constraint constraints.txt
+.venv/ready: requirements.txt requirements-dev.txt constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --requirement requirements-dev.txt --constraint constraints.txt
 	@touch $@

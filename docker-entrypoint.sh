@@ -4,4 +4,4 @@ set -e
 if [ "$#" -gt 0 ]; then
     exec "$@"
 fi
-exec make run VENV=/opt/venv
+exec make run

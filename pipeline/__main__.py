@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.artifacts import cell_names
+from pipeline.config import load
 from pipeline.data import pinned, raw
 from pipeline.data import simulate as simulator
 from pipeline.errors import run
@@ -28,6 +30,14 @@ def simulate(
 def check(folder: Folder) -> None:
     """Say what is wrong with a raw folder; exit code 1 if anything is."""
     print(f"{folder}: {len(raw.check(folder))} pairs, no fault found")
+
+
+@app.command()
+def params() -> None:
+    """Say what params.yaml asks for, or what is wrong with it; DVC itself knows no misspelling from an experiment."""
+    asked = load()
+    cells = cell_names(asked.matrix.fusion, asked.matrix.downsample)
+    print(f"params.yaml: {len(asked.seeds)} seeds, {len(cells)} cells: {', '.join(cells)}")
 
 
 @app.command()

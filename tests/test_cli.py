@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -5,11 +6,11 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def pipeline(*arguments: str | Path) -> tuple[int, str, str]:
+def pipeline(*arguments: str | Path, cwd: Path = ROOT) -> tuple[int, str, str]:
     """(exit code, stdout, stderr) of `python -m pipeline`."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "pipeline", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
+    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60)
     return ended.returncode, ended.stdout, ended.stderr
 
 
@@ -54,3 +55,14 @@ def test_check_of_an_absent_folder_is_one_line(tmp_path: Path) -> None:
 def test_a_senseless_option_is_refused_before_any_work(tmp_path: Path) -> None:
     code, _, err = pipeline("simulate", tmp_path / "set", "--scenes", "0")
     assert code == 2 and "scenes" in err and "Traceback" not in err and not list(tmp_path.iterdir())
+
+
+def test_params_says_what_is_asked_for_and_refuses_an_unknown_fusion(tmp_path: Path) -> None:
+    whole = (Path(__file__).parent.parent / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(whole)
+    code, out, _ = pipeline("params", cwd=tmp_path)
+    assert code == 0 and "8 cells: late-maxpool, late-strided, concat-maxpool" in out
+    (tmp_path / "params.yaml").write_text(whole.replace("fusion: [late,", "fusion: [early,"))
+    code, _, err = pipeline("params", cwd=tmp_path)
+    assert code == 1 and err.startswith("error: params.yaml: matrix.fusion.0 is 'early'")
+    assert "'late', 'concat', 'add' or 'hadamard'" in err and "Traceback" not in err
