@@ -5,16 +5,20 @@ Checkpoints are safetensors files: nothing in them can run, and equal weights gi
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RUNS = Path("runs")
 
@@ -55,6 +59,20 @@ def atomic(path: Path) -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A hidden sibling of `folder` to fill; it replaces `folder` only if the block ends well."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` atomically, UTF-8 with Unix line ends on every system."""
     with atomic(path) as part:
@@ -74,6 +92,20 @@ def read_json(path: Path) -> Any:
         raise PipelineError(f"{path}: not found; run `dvc repro` to make it") from None
     except ValueError as error:
         raise PipelineError(f"{path}: not valid JSON ({error}); delete it and run `dvc repro`") from None
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """Read a tab-separated table; raises PipelineError if the file is absent or broken."""
+    import pandas as pd  # half a second that most readers do without
+
+    try:
+        return pd.read_csv(path, sep="\t")
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: not found; run `dvc repro` to make it") from None
+    except (ValueError, OSError) as error:
+        raise PipelineError(
+            f"{path}: not a readable table ({str(error).strip()}); delete it and run `dvc repro`"
+        ) from None
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

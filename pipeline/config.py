@@ -114,6 +114,13 @@ class Fusion(Recipe):
     epochs: dict[FusionName, dict[DownsampleName, PositiveInt]]
     nets: Nets
 
+    def epochs_of(self, fusion: str, downsample: str) -> int:
+        """Epochs of one cell; raises PipelineError if the table has none."""
+        try:
+            return self.epochs[fusion][downsample]
+        except KeyError:
+            raise PipelineError(f"params.yaml: fusion.epochs.{fusion}.{downsample} is missing: add it") from None
+
 
 @dataclass(frozen=True, config=_strict, kw_only=True)
 class Lidar(Recipe):
@@ -124,11 +131,12 @@ class Lidar(Recipe):
 
 @dataclass(frozen=True, config=_strict, kw_only=True)
 class Cilp(Recipe):
+    batch: Annotated[int, Field(strict=True, ge=2, multiple_of=2)]  # a cube and its sphere stay together
     epochs: PositiveInt
     branch: Branch
     hidden: Widths
     embed: PositiveInt
-    temperature: PositiveFloat
+    temperature: Annotated[PositiveFloat, Field(ge=0.01)]  # the net never goes below: see models.cilp.MAX_SCALE
 
 
 @dataclass(frozen=True, config=_strict, kw_only=True)
@@ -168,7 +176,7 @@ def load(path: Path = Path("params.yaml")) -> Params:
         return TypeAdapter(Params).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise PipelineError(f"{path}: not found; run from the top of the repository") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise PipelineError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise PipelineError(f"{path}: {'; '.join(_fault(item) for item in error.errors())}") from None

@@ -57,7 +57,7 @@ def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def each(work: Callable[[Item], Result], items: Sequence[Item], device: torch.device) -> list[Result]:
+def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], device: torch.device) -> list[Result]:
     """`work(item)` for every item, side by side on a CPU; the first failure or Ctrl-C ends them all."""
     if device.type != "cpu":
         return [work(item) for item in items]
@@ -88,8 +88,14 @@ def clock(device: torch.device) -> float:
     return thread_time()
 
 
+def forget_peak(device: torch.device) -> None:
+    """Start the GPU's peak anew; a process' own peak on a CPU cannot be."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory(device: torch.device) -> float:
-    """Peak in MB: of the GPU's memory, or of this process' memory on a CPU (one process trains one cell)."""
+    """Peak in MB: of the GPU's memory, data set included, or of this process on a CPU (one process trains one cell)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

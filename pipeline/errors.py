@@ -5,15 +5,24 @@ from collections.abc import Callable
 
 import typer
 
+INTERRUPTED = 130  # what a shell gives for Ctrl-C
+
 
 class PipelineError(Exception):
     """Something a user can mend. The message names the file, what was found, what was expected and the fix."""
 
 
 def run(command: Callable[..., None]) -> None:
-    """Run `command` or a typer app with the arguments of the process; a PipelineError ends it without a traceback."""
+    """Run `command` or a typer app with the arguments of the process; what a user can mend ends without a traceback."""
     try:
         command() if isinstance(command, typer.Typer) else typer.run(command)
-    except PipelineError as error:
+    except (
+        PipelineError,
+        OSError,
+    ) as error:  # OSError: a full disk, a folder that may not be written; it names the file
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            print("error: interrupted; nothing half-written was kept, run it again", file=sys.stderr)
+        raise

@@ -1,7 +1,6 @@
 """Contrastive image-LiDAR pretraining of two embedders: runs/cilp/."""
 
 from dataclasses import asdict
-from math import log
 
 from pipeline import device as machine
 from pipeline.artifacts import run_folder, save_models, write_array, write_json
@@ -31,20 +30,19 @@ def main() -> None:
     def score(model: CILP, batches: arrays.Batches) -> dict[str, float]:
         rgb, lidar = embeddings(model, batches)
         scale = float(model.scale.detach())
-        return {"loss": contrastive(rgb, lidar, scale, section.batch), "temperature": 1 / scale} | retrieval(rgb, lidar)
+        return contrastive(rgb, lidar, scale, section.batch) | retrieval(rgb, lidar) | {"temperature": 1 / scale}
 
     def task(seed: int) -> Task:
         model = machine.seeded(seed, lambda: CILP(**net))
         return Task(model, contrastive_loss, train, lambda: prefixed("val", score(model, val)))
 
     tasks = {seed: task(seed) for seed in params.seeds}
-    models = {seed: each.model for seed, each in tasks.items()}
+    models = {seed: task.model for seed, task in tasks.items()}
     with Tracker(folder, params.seeds, section.epochs, device, asdict(section)) as tracker:
         fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
         save_models(folder, models, {"kind": "cilp", "net": net})
-        rows = machine.each(lambda model: score(model, test), list(models.values()), device)
-        chance = {"chance_loss": round(log(section.batch), 6)}  # of a full batch
-        metrics = over_seeds(rows) | chance | costs(models, fitted, device)
+        rows = machine.side_by_side(lambda model: score(model, test), list(models.values()), device)
+        metrics = over_seeds(rows) | costs(models, fitted)
         rgb, lidar = (side[:SHOWN] for side in embeddings(models[params.seeds[0]], test))
         write_array(folder / "similarity.npy", (rgb @ lidar.T).numpy())  # (32, 32), row = RGB, column = LiDAR
         similarity(rgb @ lidar.T, folder / "similarity.png")

@@ -27,12 +27,12 @@ def main() -> None:
 
     def assemble(seed: int) -> tuple[RgbToLidar, arrays.Features]:
         """The net, all frozen but its projector, and what its frozen embedder says of every pair."""
-        cilp, projector, lidar = (restore(checkpoint_path(RUNS / part, seed), device) for part in PARTS)
+        cilp, projector, lidar = (restore(checkpoint_path(RUNS / part, seed), part, device) for part in PARTS)
         model = RgbToLidar(freeze(cilp.rgb), projector, freeze(lidar.classifier))
         embedding = outputs(lambda batch: model.embedder(batch.rgb), everything)
         return model, arrays.Features(embedding.to(device), data.label)
 
-    assembled = dict(zip(params.seeds, machine.each(assemble, params.seeds, device), strict=True))
+    assembled = dict(zip(params.seeds, machine.side_by_side(assemble, params.seeds, device), strict=True))
     models = {seed: model for seed, (model, _) in assembled.items()}
 
     def score(seed: int, split: str) -> dict[str, float]:
@@ -53,7 +53,7 @@ def main() -> None:
         tuned = [prefixed("tuned", score(seed, "test")) for seed in models]
         rows = [before | after for before, after in zip(zero_shot, tuned, strict=True)]
         chance = {"chance": majority(data.label[data.splits["test"]])}
-        metrics = over_seeds(rows) | chance | costs(models, fitted, device)
+        metrics = over_seeds(rows) | chance | costs(models, fitted)
         tracker.summary(metrics)
     write_json(folder / "metrics.json", metrics)
 

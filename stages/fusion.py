@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline import device as machine
 from pipeline.artifacts import cell_name, run_folder, save_models, write_array, write_json
-from pipeline.config import load
+from pipeline.config import DownsampleName, FusionName, load
 from pipeline.data import arrays
 from pipeline.errors import run
 from pipeline.models.fusion import build_fusion
@@ -18,10 +18,11 @@ from pipeline.training.losses import pair_loss
 from pipeline.training.tracking import Tracker
 
 
-def main(fusion: str, downsample: str) -> None:
+def main(fusion: FusionName, downsample: DownsampleName) -> None:
     params, device = load(), machine.choose()
-    section, folder = params.fusion, run_folder("fusion", cell_name(fusion, downsample))
-    epochs, widths = section.epochs[fusion][downsample], asdict(getattr(section.nets, fusion))
+    section = params.fusion
+    epochs, widths = section.epochs_of(fusion, downsample), asdict(getattr(section.nets, fusion))
+    folder = run_folder("fusion", cell_name(fusion, downsample))
     data = arrays.load(run_folder("prepare") / "arrays", device)
     train, val, test = (arrays.Batches(data.with_xyza, rows, section.batch) for rows in data.splits.values())
     net = {"fusion": fusion, "downsample": downsample, "widths": widths} | data.standard
@@ -35,17 +36,17 @@ def main(fusion: str, downsample: str) -> None:
         return Task(model, pair_loss, train, evaluate)
 
     tasks = {seed: task(seed) for seed in params.seeds}
-    models = {seed: each.model for seed, each in tasks.items()}
+    models = {seed: task.model for seed, task in tasks.items()}
     with Tracker(folder, params.seeds, epochs, device, asdict(section) | net | {"epochs": epochs}) as tracker:
         fitted = fit_seeds(tasks, section, epochs, tracker.epoch, device)
         save_models(folder, models, {"kind": "fusion", "net": net})
-        logits = machine.each(lambda model: pair_logits(model, test), list(models.values()), device)
+        logits = machine.side_by_side(lambda model: pair_logits(model, test), list(models.values()), device)
         label = data.label[test.rows]
         rows = [
-            classification(each, label) | {name: run.best[name] for name in ("val_loss", "val_accuracy")}
-            for each, run in zip(logits, fitted, strict=True)
+            classification(said, label) | {name: fit.best[name] for name in ("val_loss", "val_accuracy")}
+            for said, fit in zip(logits, fitted, strict=True)
         ]
-        metrics = over_seeds(rows) | {"chance": majority(label)} | costs(models, fitted, device)
+        metrics = over_seeds(rows) | {"chance": majority(label)} | costs(models, fitted)
         tracker.summary(metrics)
     write_array(folder / "logits.npy", np.stack(logits))  # (S, N of test)
     write_json(folder / "metrics.json", metrics)

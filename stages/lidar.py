@@ -31,12 +31,12 @@ def main() -> None:
         return Task(model, lidar_loss, train, lambda: prefixed("val", score(model, val)))
 
     tasks = {seed: task(seed) for seed in params.seeds}
-    models = {seed: each.model for seed, each in tasks.items()}
+    models = {seed: task.model for seed, task in tasks.items()}
     with Tracker(folder, params.seeds, section.epochs, device, asdict(section)) as tracker:
         fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
         save_models(folder, models, {"kind": "lidar", "net": net})
-        rows = machine.each(lambda model: score(model, test), list(models.values()), device)
-        metrics = over_seeds(rows) | {"chance": majority(data.label[test.rows])} | costs(models, fitted, device)
+        rows = machine.side_by_side(lambda model: score(model, test), list(models.values()), device)
+        metrics = over_seeds(rows) | {"chance": majority(data.label[test.rows])} | costs(models, fitted)
         tracker.summary(metrics)
     write_json(folder / "metrics.json", metrics)
 

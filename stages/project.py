@@ -27,12 +27,12 @@ def main() -> None:
 
     def features(seed: int) -> arrays.Features:
         """Both nets are frozen here: each sees every pair once, and the projector trains on what they said."""
-        cilp, lidar = (restore(checkpoint_path(RUNS / part, seed), device) for part in ("cilp", "lidar"))
+        cilp, lidar = (restore(checkpoint_path(RUNS / part, seed), part, device) for part in ("cilp", "lidar"))
         rgb = outputs(lambda batch: cilp.rgb(batch.rgb), everything)
         depth = outputs(lambda batch: lidar.features(batch.lidar), everything)
         return arrays.Features(rgb.to(device), depth.to(device))
 
-    known = dict(zip(params.seeds, machine.each(features, params.seeds, device), strict=True))
+    known = dict(zip(params.seeds, machine.side_by_side(features, params.seeds, device), strict=True))
     embed, target = (side.shape[1] for side in known[params.seeds[0]])
     net = {"embed": embed, "hidden": section.hidden, "target": target}
 
@@ -48,11 +48,11 @@ def main() -> None:
         return Task(model, projection_loss, train, lambda: prefixed("val", score(seed, model, "val")))
 
     tasks = {seed: task(seed) for seed in params.seeds}
-    models = {seed: each.model for seed, each in tasks.items()}
+    models = {seed: task.model for seed, task in tasks.items()}
     with Tracker(folder, params.seeds, section.epochs, device, asdict(section)) as tracker:
         fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
         save_models(folder, models, {"kind": "project", "net": net})
-        metrics = over_seeds([score(seed, models[seed], "test") for seed in models]) | costs(models, fitted, device)
+        metrics = over_seeds([score(seed, models[seed], "test") for seed in models]) | costs(models, fitted)
         tracker.summary(metrics)
     write_json(folder / "metrics.json", metrics)
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
-from pipeline.artifacts import RUNS, cell_name, read_array, read_json, run_folder, write_json, write_text
+from pipeline.artifacts import RUNS, cell_name, read_array, read_json, read_table, run_folder, write_json, write_text
 from pipeline.config import load
 from pipeline.data.raw import CLASSES
 from pipeline.data.split import read_split
@@ -21,7 +20,7 @@ def draw_curves(fusions: Sequence[str], downsamples: Sequence[str]) -> None:
     """Validation accuracy of all cells by epoch, and CILP's retrieval."""
 
     def history(*run: str) -> pd.DataFrame:
-        return pd.read_csv(RUNS.joinpath(*run) / "history.tsv", sep="\t")
+        return read_table(RUNS.joinpath(*run) / "history.tsv")
 
     cells = {name: {each: history("fusion", cell_name(each, name)) for each in fusions} for name in downsamples}
     figures.curves(cells, "val_accuracy", "validation accuracy", FOLDER / "fusion.png")
@@ -30,19 +29,19 @@ def draw_curves(fusions: Sequence[str], downsamples: Sequence[str]) -> None:
 
 def draw_predictions(cell: str) -> None:
     """The test pairs that the first seed of `cell` finds hardest, by the probability it gives the true class."""
-    arrays = RUNS / "prepare" / "arrays"
-    test = read_split(arrays / "split.tsv")["test"]
-    logits, label = read_array(RUNS / "fusion" / cell / "logits.npy")[0], read_array(arrays / "label.npy")[test]
-    chosen = np.argsort(np.where(label == 1, logits, -logits), kind="stable")[:SHOWN]
-    rgb, depth = (read_array(arrays / f"{name}.npy", mmap_mode="r")[test[chosen]] for name in ("rgb", "depth"))
+    folder = RUNS / "prepare" / "arrays"
+    test = read_split(folder / "split.tsv")["test"]
+    logits, label = read_array(RUNS / "fusion" / cell / "logits.npy")[0], read_array(folder / "label.npy")[test]
+    chosen, sure = report.hardest(logits, label, SHOWN)
+    rgb, depth = (read_array(folder / f"{name}.npy", mmap_mode="r")[test[chosen]] for name in ("rgb", "depth"))
     names = [kind.removesuffix("s") for kind in CLASSES]
-    truth, said = ([names[int(i)] for i in each[chosen]] for each in (label, logits > 0))
-    sure = 1 / (1 + np.exp(-np.abs(logits[chosen])))
+    truth, said = ([names[int(i)] for i in classes[chosen]] for classes in (label, logits > 0))
     figures.predictions(rgb, depth, truth, said, sure, FOLDER / "predictions.png")
 
 
 def main() -> None:
-    params, matrix = load(), load().matrix
+    params = load()
+    matrix = params.matrix
     base = matrix.downsample[0]
     cells = report.read_cells(matrix.fusion, matrix.downsample)
     chain = [read_json(RUNS / stage / "metrics.json") for stage in CHAIN]

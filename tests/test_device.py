@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.device import Stopped, autocast, clock, each, generator, precision, seeded, stop_if_asked
+from pipeline.device import Stopped, autocast, clock, generator, precision, seeded, side_by_side, stop_if_asked
 
 CPU = torch.device("cpu")
 
@@ -30,19 +30,19 @@ def test_results_come_in_the_order_of_the_items() -> None:
         turns[following[item]].set()
         return item.upper()
 
-    assert each(work, ["a", "b", "c"], CPU) == ["A", "B", "C"]
+    assert side_by_side(work, ["a", "b", "c"], CPU) == ["A", "B", "C"]
 
 
 def test_items_run_side_by_side_on_a_cpu() -> None:
     barrier = threading.Barrier(5)  # passed only if all five are there at once
-    assert len(each(lambda _: barrier.wait(10), range(5), CPU)) == 5
+    assert len(side_by_side(lambda _: barrier.wait(10), range(5), CPU)) == 5
 
 
 def test_items_run_one_after_another_elsewhere() -> None:
     def work(item: int) -> tuple[int, bool]:
         return item, threading.current_thread() is threading.main_thread()
 
-    assert each(work, [1, 2], torch.device("meta")) == [(1, True), (2, True)]
+    assert side_by_side(work, [1, 2], torch.device("meta")) == [(1, True), (2, True)]
 
 
 @pytest.mark.parametrize("failing", [0, 2])
@@ -60,7 +60,7 @@ def test_the_first_failure_wins_and_ends_its_siblings(failing: int) -> None:
             raise
 
     with pytest.raises(ValueError, match=f"item {failing}"):
-        each(work, [0, 1, 2], CPU)
+        side_by_side(work, [0, 1, 2], CPU)
     assert sorted(ended) == [item for item in (0, 1, 2) if item != failing]
 
 
@@ -74,15 +74,15 @@ def test_ctrl_c_ends_all(delay: float) -> None:
 
     start = monotonic()
     with pytest.raises(KeyboardInterrupt):
-        each(work, [0, 1, 2], CPU)
+        side_by_side(work, [0, 1, 2], CPU)
     assert monotonic() - start < 5
 
 
 def test_a_failure_does_not_stop_the_next_run() -> None:
     with pytest.raises(ZeroDivisionError):
-        each(lambda item: 1 // item, [0, 1], CPU)
+        side_by_side(lambda item: 1 // item, [0, 1], CPU)
     stop_if_asked()  # the main thread is never asked
-    assert each(lambda item: stop_if_asked() or item, [0, 1], CPU) == [0, 1]
+    assert side_by_side(lambda item: stop_if_asked() or item, [0, 1], CPU) == [0, 1]
 
 
 def test_a_seed_repeats_its_weights() -> None:

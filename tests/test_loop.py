@@ -127,7 +127,7 @@ def test_rate_rises_then_falls_to_nothing():
 
 def test_costs_count_every_parameter():
     task = line_task()
-    figures = costs({0: task.model}, [fit(task, RECIPE, 2, 0, lambda seed, row: None)], CPU)
+    figures = costs({0: task.model}, [fit(task, RECIPE, 2, 0, lambda seed, row: None)])
     assert figures["parameters"] == 2 and figures["epochs"] == 2
     assert figures["peak_memory_mb"] > 50 and figures["seconds_per_epoch"] >= 0
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from pipeline.errors import PipelineError
 from pipeline.results.metrics import classification, contrastive, majority, prefixed, projection, ranks, retrieval
 
 
@@ -60,7 +61,8 @@ def test_random_embeddings_are_at_chance():
 def test_contrastive_counts_every_pair_once():
     same = torch.nn.functional.normalize(torch.ones(5, 3), dim=1)
     # batches of 2, 2 and 1: chance of each is ln 2, ln 2 and ln 1
-    assert contrastive(same, same, 10.0, 2) == pytest.approx(math.log(2) * 4 / 5)
+    figures = contrastive(same, same, 10.0, 2)
+    assert figures["loss"] == pytest.approx(figures["chance_loss"]) == pytest.approx(math.log(2) * 4 / 5)
 
 
 def test_projection_beside_the_mean():
@@ -69,6 +71,8 @@ def test_projection_beside_the_mean():
     assert figures["loss"] == 0.25 and figures["chance_loss"] == 1.0 and figures["r2"] == 0.75
     of_mean = projection(torch.ones(2, 2), target, mean=torch.tensor([1.0, 1.0]))
     assert of_mean["r2"] == 0.0
+    with pytest.raises(PipelineError, match="same features"):
+        projection(target, torch.ones(2, 2), mean=torch.ones(2))
 
 
 def test_prefixed():

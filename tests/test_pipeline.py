@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -161,6 +162,13 @@ def test_bad_parameters_are_refused_by_name(project, changes, message):
         shell(project, "git checkout -q .")
 
 
+@pytest.mark.parametrize("cell", ["middle maxpool", "late pooled"])
+def test_an_unknown_cell_on_the_command_line_is_refused_with_those_that_exist(project, cell):
+    output = shell(project, f"python -m stages.fusion {cell}", expect=2)
+    assert "late" in output and "maxpool" in output and "Traceback" not in output
+    assert shell(project, "git status --porcelain") == ""
+
+
 def test_a_broken_file_stops_the_run_and_nothing_is_lost(project):
     frame = project / "data" / "cubes" / "lidar" / "0003.npy"
     whole = frame.read_bytes()
@@ -176,15 +184,38 @@ def test_a_broken_file_stops_the_run_and_nothing_is_lost(project):
     assert stages_run(shell(project, "dvc repro")) == set()
 
 
-def test_an_interrupted_training_leaves_nothing_that_looks_finished(project):
-    set_params(project, fusion__epochs__late__strided=2000)
+def wait_for_training(project: Path, training: subprocess.Popen, runs: int) -> None:
+    """Until the stage has opened its wandb run, and a moment more: it is then in its epochs."""
+    deadline = time.monotonic() + 60
+    while len(list((project / "wandb").glob("offline-run-*"))) == runs:
+        assert training.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(3)
+    assert training.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("command", "blow", "code"),
+    [
+        ("dvc repro -s fusion@late-strided", signal.SIGKILL, -9),
+        ("python -m stages.fusion late strided", signal.SIGINT, 130),
+    ],
+)
+def test_an_interrupted_training_leaves_nothing_that_looks_finished(project, command, blow, code):
+    set_params(project, fusion__epochs__late__strided=100_000)
+    folder, runs = project / "runs" / "fusion" / "late-strided", len(list((project / "wandb").glob("offline-run-*")))
+    for path in (folder / "metrics.json", folder / "history.tsv"):
+        path.unlink()
+    shutil.rmtree(folder / "models")
     training = subprocess.Popen(
-        ["dvc", "repro", "-s", "fusion@late-strided"], cwd=project, env=ENVIRONMENT, start_new_session=True
+        command.split(), cwd=project, env=ENVIRONMENT, start_new_session=True, stderr=subprocess.PIPE, text=True
     )
-    time.sleep(12)
-    os.killpg(training.pid, 9)
-    training.wait()
-    folder = project / "runs" / "fusion" / "late-strided"
+    wait_for_training(project, training, runs)
+    os.killpg(training.pid, blow)
+    _, errors = training.communicate(timeout=30)
+    assert training.returncode == code
     assert not (folder / "metrics.json").exists() and not (folder / "models").exists()
+    if blow == signal.SIGINT:
+        assert "error: interrupted" in errors and "Traceback" not in errors
     shell(project, "git checkout -q . && dvc checkout -q")
     assert stages_run(shell(project, "dvc repro")) == set()

@@ -44,7 +44,7 @@ def test_a_restored_net_says_the_same(kind, tmp_path):
     net, build, say = NETS[kind]
     model = build().to(memory_format=torch.channels_last)
     save_models(tmp_path, {7: model}, {"kind": kind, "net": net})
-    again = restore(checkpoint_path(tmp_path, 7), CPU)
+    again = restore(checkpoint_path(tmp_path, 7), kind, CPU)
     pairs = batches(4 if kind == "fusion" else 1)
     assert torch.equal(say(model, pairs), say(again, pairs))
     assert not again.training
@@ -63,10 +63,16 @@ def test_each_modality_goes_to_its_own_embedder():
 
 
 @pytest.mark.parametrize(
-    "about", [{"kind": "lidar", "net": LIDAR_NET | {"head": [5]}}, {"kind": "other", "net": {}}, {"kind": "lidar"}]
+    ("about", "message"),
+    [
+        ({"kind": "lidar", "net": LIDAR_NET | {"head": [5]}}, "weights do not fit"),
+        ({"kind": "lidar"}, "weights do not fit"),
+        ({"kind": "cilp", "net": CILP_NET}, "found a net of kind cilp, expected lidar"),
+        ({}, "found a net of kind None, expected lidar"),
+    ],
 )
-def test_weights_that_do_not_fit_their_description_are_refused(about, tmp_path):
+def test_weights_that_do_not_fit_their_description_are_refused(about, message, tmp_path):
     path = tmp_path / "net.safetensors"
     save_checkpoint(path, LidarClassifier(**LIDAR_NET).state_dict(), about)
-    with pytest.raises(PipelineError, match="net.safetensors: weights do not fit"):
-        restore(path, CPU)
+    with pytest.raises(PipelineError, match=f"net.safetensors: {message}"):
+        restore(path, "lidar", CPU)

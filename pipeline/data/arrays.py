@@ -14,6 +14,7 @@ from torch import Tensor
 from pipeline.artifacts import read_array
 from pipeline.data.geometry import directions, xyza
 from pipeline.data.split import read_split
+from pipeline.errors import PipelineError
 
 
 class Batch(NamedTuple):
@@ -82,10 +83,15 @@ def load(folder: Path, device: torch.device) -> Arrays:
         # copy on write: torch wants memory it could write to, and the file stays as it is
         return torch.from_numpy(read_array(folder / f"{name}.npy", mmap_mode="c")).to(device)
 
+    rgb, depth, label = tensor("rgb"), tensor("depth"), tensor("label").float()
     rays = directions(tensor("azimuth"), tensor("zenith"))
     splits = {name: torch.tensor(rows).to(device) for name, rows in read_split(folder / "split.tsv").items()}
     centre, spread = tensor("returns").tolist()
-    return Arrays(tensor("rgb"), tensor("depth"), tensor("label").float(), rays, splits, centre, spread)
+    pairs = sum(len(rows) for rows in splits.values())
+    if {len(rgb), len(depth), len(label)} != {pairs}:
+        found = f"{len(rgb)} rgb, {len(depth)} depth, {len(label)} labels, {pairs} in split.tsv"
+        raise PipelineError(f"{folder}: found {found}; expected as many of each; run `dvc repro -f prepare`")
+    return Arrays(rgb, depth, label, rays, splits, centre, spread)
 
 
 class Batches:

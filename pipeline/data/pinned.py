@@ -48,7 +48,7 @@ def _hashes(folder: Path) -> tuple[str, str]:
         with Repo() as repo:
             out = repo.stage.load_one(f"{folder}.dvc").outs[0]
             return out.hash_info.value, out.get_hash().value
-    except DvcException as error:
+    except (DvcException, IndexError, KeyError) as error:  # the latter two from a truncated file
         raise PipelineError(
             f"{folder}.dvc cannot be read ({error}); get it back with `git checkout {folder}.dvc`"
         ) from None

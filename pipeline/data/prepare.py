@@ -1,12 +1,12 @@
 """Raw pairs -> one array per modality, labels, scenes and the split. Lossless: what comes out is what went in."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from pipeline.artifacts import atomic_folder
 from pipeline.data.raw import CLASSES, NO_RETURN, SIZE, Pair, check, read_angles, read_depth, read_rgb
 from pipeline.data.split import SPLITS, write_split
 from pipeline.errors import PipelineError
@@ -22,20 +22,15 @@ def prepare(source: Path, folder: Path, split: Callable[[Sequence[int]], dict[in
     pairs = check(source)
     labels, scenes = [pair.label for pair in pairs], [pair.scene for pair in pairs]
     splits = split(scenes)
-    part = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    depth = _write_pictures(pairs, part)
-    azimuth, zenith = read_angles(source, CLASSES[0])  # check() saw that both classes have the same
-    training = np.array([splits[scene] == "train" for scene in scenes])
-    arrays = {"label": np.array(labels, np.uint8), "azimuth": azimuth, "zenith": zenith}
-    for name, array in (arrays | {"returns": _returns(depth, training)}).items():
-        np.save(part / f"{name}.npy", array, allow_pickle=False)
-    write_split(part / "split.tsv", labels, scenes, splits)
-    metrics = _metrics(depth, labels, [splits[scene] for scene in scenes])
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)  # the arrays appear together or not at all
-    return metrics
+    with atomic_folder(folder) as part:
+        depth = _write_pictures(pairs, part)
+        azimuth, zenith = read_angles(source, CLASSES[0])  # check() saw that both classes have the same
+        training = np.array([splits[scene] == "train" for scene in scenes])
+        arrays = {"label": np.array(labels, np.uint8), "azimuth": azimuth, "zenith": zenith}
+        for name, array in (arrays | {"returns": _returns(depth, training)}).items():
+            np.save(part / f"{name}.npy", array, allow_pickle=False)
+        write_split(part / "split.tsv", labels, scenes, splits)
+        return _metrics(depth, labels, [splits[scene] for scene in scenes])
 
 
 def _write_pictures(pairs: Sequence[Pair], folder: Path) -> np.ndarray:

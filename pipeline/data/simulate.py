@@ -4,8 +4,6 @@ Lengths are Omniverse units; axes are x right, y forward (away from the sensors)
 """
 
 import os
-import secrets
-import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline.artifacts import atomic_folder
 from pipeline.data.raw import CLASSES, NO_RETURN, SIZE, DataError, Fault, Pair, pair_at
 
 Floats = NDArray[np.float64]
@@ -242,17 +241,10 @@ def appearing(folder: Path) -> Iterator[Path]:
     taken = DataError(Fault(folder, "something there already", "a new name", "choose another or remove it"))
     if os.path.lexists(folder):
         raise taken
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.partial-{secrets.token_hex(4)}")
-    partial.mkdir()
-    try:
+    with atomic_folder(folder) as partial:
         yield partial
-        if os.path.lexists(folder):  # again: rename would replace an empty folder made meanwhile
+        if os.path.lexists(folder):  # made meanwhile: it is not ours to replace
             raise taken
-        os.rename(partial, folder)
-    except BaseException:  # Ctrl-C too
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def write_pair(pair: Pair, rgb: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:

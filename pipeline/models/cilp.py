@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.models.encoders import Standardise, flat_size, mlp, trunk
+from pipeline.models.encoders import SIZE, Standardise, flat_size, mlp, trunk
 
-SIZE = 64
 MAX_SCALE = 100.0  # the cap of CLIP (Radford et al. 2021): a colder softmax made training unstable
 
 

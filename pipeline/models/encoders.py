@@ -22,6 +22,9 @@ def _strided(inputs: int, outputs: int) -> list[nn.Module]:
 DOWNSAMPLE: dict[str, Callable[[int, int], list[nn.Module]]] = {"maxpool": _maxpool, "strided": _strided}
 
 
+SIZE = 64  # rows and columns of both sensors
+
+
 class Standardise(nn.Module):
     """(value - mean) / std, channel by channel: (B, C, H, W) -> (B, C, H, W).
 

@@ -9,9 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.encoders import Standardise, flat_size, mlp, trunk
+from pipeline.models.encoders import SIZE, Standardise, flat_size, mlp, trunk
 
-SIZE = 64
 RGB_CHANNELS = 4  # red, green, blue, alpha
 LIDAR_CHANNELS = 4  # x, y, z, mask
 

@@ -25,11 +25,13 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def restore(path: Path, device: torch.device) -> nn.Module:
-    """The trained net of a checkpoint, ready to predict; raises PipelineError if the file does not hold one."""
+def restore(path: Path, kind: str, device: torch.device) -> nn.Module:
+    """The trained net of a checkpoint, ready to predict; raises PipelineError if it holds none of that kind."""
     weights, about = load_checkpoint(path)
+    if about.get("kind") != kind:
+        raise PipelineError(f"{path}: found a net of kind {about.get('kind')}, expected {kind}; run `dvc repro`")
     try:
-        model = BUILDERS[about["kind"]](**about["net"])
+        model = BUILDERS[kind](**about["net"])
         model.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         raise PipelineError(f"{path}: weights do not fit the net it names ({error}); run `dvc repro`") from None

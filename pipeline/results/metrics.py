@@ -1,9 +1,12 @@
 """What outputs are worth. Pure functions of tensors; N samples, D embedding."""
 
+from math import log
+
 from sklearn.metrics import f1_score
 from torch import Tensor
 from torch.nn import functional as F
 
+from pipeline.errors import PipelineError
 from pipeline.models.contrast import symmetric_cross_entropy
 
 Metrics = dict[str, float]
@@ -54,16 +57,21 @@ def retrieval(rgb: Tensor, lidar: Tensor) -> Metrics:
     }
 
 
-def contrastive(rgb: Tensor, lidar: Tensor, scale: float, batch: int) -> float:
-    """(N, D) unit rows each -> symmetric cross-entropy in batches of `batch`, every pair counted once."""
-    parts = zip(rgb.split(batch), lidar.split(batch), strict=True)
-    return sum(float(symmetric_cross_entropy(a, b, scale)) * len(a) for a, b in parts) / len(rgb)
+def contrastive(rgb: Tensor, lidar: Tensor, scale: float, batch: int) -> Metrics:
+    """(N, D) unit rows each -> symmetric cross-entropy in batches, every pair counted once, and its chance."""
+    parts = list(zip(rgb.split(batch), lidar.split(batch), strict=True))
+    loss = sum(float(symmetric_cross_entropy(a, b, scale)) * len(a) for a, b in parts) / len(rgb)
+    return {"loss": loss, "chance_loss": sum(log(len(a)) * len(a) for a, _ in parts) / len(rgb)}
 
 
 def projection(projected: Tensor, target: Tensor, mean: Tensor) -> Metrics:
     """(N, D) each, and the (D,) mean of the training targets -> mean squared error beside that of the mean, and R2."""
     error = float(F.mse_loss(projected, target))
     baseline = float(F.mse_loss(mean.expand_as(target), target))
+    if not baseline:
+        raise PipelineError(
+            "the LiDAR classifier gives every pair the same features: it learnt nothing, lower lidar.lr"
+        )
     return {
         "loss": error,
         "chance_loss": baseline,

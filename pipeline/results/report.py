@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline.artifacts import RUNS, cell_name, read_json
@@ -18,6 +19,12 @@ def read_cells(fusions: Sequence[str], downsamples: Sequence[str]) -> dict[str, 
         fusion: {name: read_json(RUNS / "fusion" / cell_name(fusion, name) / "metrics.json") for name in downsamples}
         for fusion in fusions
     }
+
+
+def hardest(logits: np.ndarray, label: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) logits, (N,) labels -> rows by rising probability of the true class, and how sure the net is there."""
+    chosen = np.argsort(np.where(label == 1, logits, -logits), kind="stable")[:count]
+    return chosen, 1 / (1 + np.exp(-np.abs(logits[chosen])))
 
 
 def with_interval(metrics: Metrics, name: str, digits: int = 4) -> str:
@@ -60,7 +67,7 @@ def ablation(pairs: Mapping[str, Mapping[str, Metrics]], base: str) -> str:
 
 def markdown(rows: list[dict[str, str]]) -> str:
     """A Markdown table; every value is text already."""
-    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True, colalign=None) + "\n"
+    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True) + "\n"
 
 
 def _plain(value: float) -> str:

@@ -34,6 +34,7 @@ class Fitted:
     history: list[Row]  # one row an epoch: epoch, lr, train_loss and what `evaluate` measured
     best: Row  # the row whose weights the model now has
     seconds_per_epoch: float  # training only, see device.clock
+    peak_memory_mb: float  # see device.peak_memory
 
 
 def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: Callable[[int, Row], None]) -> Fitted:
@@ -43,6 +44,7 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: Callable[[int, 
     gradient are not touched. Each epoch's row goes to `log(seed, row)`. Raises PipelineError if the loss diverges.
     """
     model, device = task.model, task.batches.rows.device
+    machine.forget_peak(device)
     model.to(device, memory_format=torch.channels_last)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(trainable, lr=recipe.lr, fused=True)
@@ -63,14 +65,14 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: Callable[[int, 
         if best is None or row["val_loss"] < best["val_loss"]:
             best, weights = row, copy.deepcopy(model.state_dict())
     model.load_state_dict(weights)
-    return Fitted(history, best, seconds / epochs)
+    return Fitted(history, best, seconds / epochs, machine.peak_memory(device))
 
 
 def fit_seeds(
     tasks: Mapping[int, Task], recipe: Recipe, epochs: int, log: Callable[[int, Row], None], device: torch.device
 ) -> list[Fitted]:
     """`fit` every seed's task: side by side on a CPU, in turn on a GPU."""
-    return machine.each(lambda seed: fit(tasks[seed], recipe, epochs, seed, log), list(tasks), device)
+    return machine.side_by_side(lambda seed: fit(tasks[seed], recipe, epochs, seed, log), list(tasks), device)
 
 
 def rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -100,11 +102,11 @@ def _train(task: Task, batches: Iterable[Any], optimizer: torch.optim.Optimizer,
     return float(total) / count
 
 
-def costs(models: Mapping[int, nn.Module], fitted: Sequence[Fitted], device: torch.device) -> dict[str, float]:
+def costs(models: Mapping[int, nn.Module], fitted: Sequence[Fitted]) -> dict[str, float]:
     """What the trainings of one net over several seeds took."""
     return {
         "parameters": sum(parameter.numel() for parameter in next(iter(models.values())).parameters()),
         "epochs": len(fitted[0].history),
         "seconds_per_epoch": round(sum(each.seconds_per_epoch for each in fitted) / len(fitted), 3),
-        "peak_memory_mb": round(machine.peak_memory(device), 1),
+        "peak_memory_mb": round(max(each.peak_memory_mb for each in fitted), 1),
     }

@@ -6,18 +6,20 @@ WANDB_MODE says how: offline (the default: no account, no prompt, no network; `w
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import pandas as pd
+import torch
 from tqdm import tqdm
 
 from pipeline import device as machine
 from pipeline.artifacts import write_text
 from pipeline.training.loop import Row
 
-os.environ.setdefault("WANDB_MODE", "offline")
+PATIENCE = 15  # seconds to wait for the server before going offline
 
 
 class _NoRun:
@@ -41,7 +43,7 @@ class Tracker:
     values) goes to wandb. `history.tsv` in `folder` gets the same rows when the context ends well.
     """
 
-    def __init__(self, folder: Path, seeds: list[int], epochs: int, device: Any, config: dict) -> None:
+    def __init__(self, folder: Path, seeds: list[int], epochs: int, device: torch.device, config: dict) -> None:
         self.folder = folder
         self.seeds = seeds
         self.device = device
@@ -49,7 +51,8 @@ class Tracker:
         self.lock = threading.Lock()
         self.name = "/".join(folder.parts[1:])  # runs/fusion/late-maxpool -> fusion/late-maxpool
         self.bar = tqdm(total=epochs * len(seeds), desc=self.name, unit="epoch", disable=None)
-        self.run = self._quietly(lambda: _start(self.name, config)) or _NoRun()
+        where = {"seeds": seeds, "device": str(device), "precision": str(machine.precision(device))}
+        self.run = self._quietly(lambda: _start(self.name, config | where)) or _NoRun()
 
     def epoch(self, seed: int, row: Row) -> None:
         """Take one epoch of one seed; safe to call from the threads of several seeds."""
@@ -82,12 +85,12 @@ class Tracker:
         each = {f"{name}_seed{seed}": rows[seed][name] for seed in self.seeds for name in names}
         return {"epoch": first["epoch"], "lr": first["lr"], **means, **each}
 
-    def _quietly(self, call: Any) -> Any:
+    def _quietly(self, call: Callable[[], Any]) -> Any:
         """Tracking must never cost a result: what fails on wandb's side is said once and then left alone."""
         try:
             return call()
         except Exception as error:
-            print(f"warning: wandb is off for {self.name}: {error}", file=sys.stderr)
+            print(f"warning: wandb is off for {self.name}: {_first_line(error)}", file=sys.stderr)
             self.run = _NoRun()
             return None
 
@@ -105,21 +108,37 @@ class Tracker:
 
 
 def _start(name: str, config: dict) -> Any:
-    if os.environ["WANDB_MODE"] == "disabled":
+    """A wandb run in the mode asked for; one that cannot go online goes offline instead."""
+    mode = os.environ.get("WANDB_MODE") or "offline"
+    if mode == "disabled":
         return _NoRun()
+    if mode != "online":
+        return _open(mode, name, config)
+    try:
+        return _open(mode, name, config)
+    except Exception as error:
+        print(f"warning: wandb stays offline for {name}: {_first_line(error)}", file=sys.stderr)
+        return _open("offline", name, config)
+
+
+def _open(mode: str, name: str, config: dict) -> Any:
     import wandb  # a second to import, and only training stages need it
 
     run = wandb.init(
-        mode=os.environ["WANDB_MODE"],
+        mode=mode,
         project=os.environ.get("WANDB_PROJECT", "rgb-lidar-cilp"),
         name=name,
         job_type=name.split("/")[0],
         group=os.environ.get("DVC_EXP_NAME"),
         config=config,
-        settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
+        settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, init_timeout=PATIENCE),
     )
     run.define_metric("*", step_metric="epoch")
     return run
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _image(path: Path) -> Any:
