@@ -90,7 +90,7 @@ class Tracker:
         try:
             return call()
         except Exception as error:
-            print(f"warning: wandb is off for {self.name}: {_first_line(error)}", file=sys.stderr)
+            print(f"warning: wandb is off for {self.name}: {_in_short(error)}", file=sys.stderr)
             self.run = _NoRun()
             return None
 
@@ -117,7 +117,7 @@ def _start(name: str, config: dict) -> Any:
     try:
         return _open(mode, name, config)
     except Exception as error:
-        print(f"warning: wandb stays offline for {name}: {_first_line(error)}", file=sys.stderr)
+        print(f"warning: wandb stays offline for {name}: {_in_short(error)}", file=sys.stderr)
         return _open("offline", name, config)
 
 
@@ -137,8 +137,8 @@ def _open(mode: str, name: str, config: dict) -> Any:
     return run
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _in_short(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__} {error}".split())[:200]
 
 
 def _image(path: Path) -> Any:
