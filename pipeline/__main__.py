@@ -34,10 +34,14 @@ def check(folder: Folder) -> None:
 
 @app.command()
 def params() -> None:
-    """Say what params.yaml asks for, or what is wrong with it; DVC itself knows no misspelling from an experiment."""
+    """Say what params.yaml asks for, or what is wrong with it, and on which device the stages will compute."""
+    from pipeline import device as machine  # brings torch, which the other commands do without
+
     asked = load()
     cells = cell_names(asked.matrix.fusion, asked.matrix.downsample)
     print(f"params.yaml: {len(asked.seeds)} seeds, {len(cells)} cells: {', '.join(cells)}")
+    device = machine.choose()
+    print(f"device: {device}, {machine.precision(device)}")
 
 
 @app.command()

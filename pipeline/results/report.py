@@ -128,7 +128,8 @@ def chain(lidar: Metrics, cilp: Metrics, project: Metrics, classify: Metrics) ->
 PAGE = """# RGB + LiDAR fusion and CILP: results
 
 {pairs} pairs of RGB and LiDAR: {train} to train on, {val} to choose the epoch by, {test} to report on, split by scene.
-Figures are means over {seeds} seeds ± the half-width of the 95% interval (Student's t).
+Figures are means over {seeds} seeds ± the half-width of the 95% interval (Student's t). The interval speaks of the seeds,
+not of the choice of test pairs: one pair more or less is {pair:.4f} of accuracy.
 
 ## Fusion
 Which way to join the modalities, on the nets of the first downsampling.
@@ -160,4 +161,4 @@ classifier, whose frozen head then names the class from RGB alone.
 def page(data: Metrics, tables: Mapping[str, str], best: str, seeds: int) -> str:
     """The whole report as Markdown; `tables` are those of fusion, ablation and chain."""
     counts = {split: sum(data[split].values()) for split in ("train", "val", "test")}
-    return PAGE.format(pairs=data["pairs"], **counts, **tables, best=best, seeds=seeds)
+    return PAGE.format(pairs=data["pairs"], pair=1 / counts["test"], **counts, **tables, best=best, seeds=seeds)
