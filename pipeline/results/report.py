@@ -128,8 +128,8 @@ def chain(lidar: Metrics, cilp: Metrics, project: Metrics, classify: Metrics) ->
 PAGE = """# RGB + LiDAR fusion and CILP: results
 
 {pairs} pairs of RGB and LiDAR: {train} to train on, {val} to choose the epoch by, {test} to report on, split by scene.
-Figures are means over {seeds} seeds ± the half-width of the 95% interval (Student's t). The interval speaks of the seeds,
-not of the choice of test pairs: one pair more or less is {pair:.4f} of accuracy.
+Figures are means over {seeds} seeds ± the half-width of the 95% interval (Student's t). The interval speaks of the
+seeds, not of the choice of test pairs: one pair more or less is {pair:.4f} of accuracy.
 
 ## Fusion
 Which way to join the modalities, on the nets of the first downsampling.
