@@ -64,8 +64,16 @@ def test_the_first_failure_wins_and_ends_its_siblings(failing: int) -> None:
     assert sorted(ended) == [item for item in (0, 1, 2) if item != failing]
 
 
+@pytest.fixture
+def heeding_ctrl_c():
+    """A shell starts background jobs with Ctrl-C ignored, and tests may run in one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("delay", [0, 0.1])  # while the work is handed out, while it is waited for
-def test_ctrl_c_ends_all(delay: float) -> None:
+def test_ctrl_c_ends_all(delay: float, heeding_ctrl_c: None) -> None:
     def work(item: int) -> None:
         sleep(delay)
         if item == 0:

@@ -207,9 +207,11 @@ def test_an_interrupted_training_leaves_nothing_that_looks_finished(project, com
     for path in (folder / "metrics.json", folder / "history.tsv"):
         path.unlink()
     shutil.rmtree(folder / "models")
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background job ignores it and so would its children
     training = subprocess.Popen(
         command.split(), cwd=project, env=ENVIRONMENT, start_new_session=True, stderr=subprocess.PIPE, text=True
     )
+    signal.signal(signal.SIGINT, before)
     wait_for_training(project, training, runs)
     os.killpg(training.pid, blow)
     _, errors = training.communicate(timeout=30)
