@@ -6,7 +6,9 @@ READY := $(if $(filter .venv,$(VENV)),.venv/ready)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro run test check lint smoke image
+.PHONY: setup repro run test check lint smoke image
+
+setup: $(READY)
 
 repro: $(READY) run
 

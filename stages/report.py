@@ -45,16 +45,16 @@ def main() -> None:
     base = matrix.downsample[0]
     cells = report.read_cells(matrix.fusion, matrix.downsample)
     chain = [read_json(RUNS / stage / "metrics.json") for stage in CHAIN]
-    best = cell_name(min(matrix.fusion, key=lambda fusion: cells[fusion][base]["val_loss"]), base)
+    base_cells = {fusion: each[base] for fusion, each in cells.items()}
     run_folder("report")
     draw_curves(matrix.fusion, matrix.downsample)
-    draw_predictions(best)
+    draw_predictions(cell_name(report.leading(base_cells), base))
     figures.similarity(read_array(RUNS / "cilp" / "similarity.npy"), FOLDER / "similarity.png")
     write_json(FOLDER / "summary.json", report.summary(cells, *chain))
-    tables = {"fusion": report.comparison({fusion: each[base] for fusion, each in cells.items()})}
+    tables = {"fusion": report.comparison(base_cells)}
     tables |= {"ablation": report.ablation(cells, base), "chain": report.chain(*chain)}
     data = read_json(RUNS / "prepare" / "metrics.json")
-    write_text(FOLDER / "report.md", report.page(data, tables, best, len(params.seeds)))
+    write_text(FOLDER / "report.md", report.page(data, tables, base_cells, base, len(params.seeds)))
     print(f"report: {FOLDER / 'report.md'}")
 
 

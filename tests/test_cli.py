@@ -58,10 +58,10 @@ def test_a_senseless_option_is_refused_before_any_work(tmp_path: Path) -> None:
 
 
 def test_params_says_what_is_asked_for_and_refuses_an_unknown_fusion(tmp_path: Path) -> None:
-    whole = (Path(__file__).parent.parent / "params.yaml").read_text()
+    whole = (ROOT / "smoke.yaml").read_text()
     (tmp_path / "params.yaml").write_text(whole)
     code, out, _ = pipeline("params", cwd=tmp_path)
-    assert code == 0 and "8 cells: late-maxpool, late-strided, concat-maxpool" in out
+    assert code == 0 and "4 cells: late-maxpool, late-strided, concat-maxpool" in out
     assert "device: " in out and "float" in out
     (tmp_path / "params.yaml").write_text(whole.replace("fusion: [late,", "fusion: [early,"))
     code, _, err = pipeline("params", cwd=tmp_path)

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -213,7 +214,11 @@ def test_an_interrupted_training_leaves_nothing_that_looks_finished(project, com
     )
     signal.signal(signal.SIGINT, before)
     wait_for_training(project, training, runs)
-    os.killpg(training.pid, blow)
+    children = psutil.Process(training.pid).children(recursive=True)
+    training.send_signal(blow)
+    if blow == signal.SIGKILL:
+        for child in children:  # DVC's death is not that of the stage it started
+            child.kill()
     _, errors = training.communicate(timeout=30)
     assert training.returncode == code
     assert not (folder / "metrics.json").exists() and not (folder / "models").exists()

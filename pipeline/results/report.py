@@ -27,6 +27,11 @@ def hardest(logits: np.ndarray, label: np.ndarray, count: int) -> tuple[np.ndarr
     return chosen, 1 / (1 + np.exp(-np.abs(logits[chosen])))
 
 
+def leading(cells: Mapping[str, Metrics]) -> str:
+    """The fusion of the lowest validation loss."""
+    return min(cells, key=lambda fusion: cells[fusion]["val_loss"])
+
+
 def with_interval(metrics: Metrics, name: str, digits: int = 4) -> str:
     """`mean ± half-width` of the 95% interval; the mean alone where one seed gave it."""
     half = metrics.get(f"{name}_ci95")
@@ -131,34 +136,49 @@ PAGE = """# RGB + LiDAR fusion and CILP: results
 Figures are means over {seeds} seeds ± the half-width of the 95% interval (Student's t). The interval speaks of the
 seeds, not of the choice of test pairs: one pair more or less is {pair:.4f} of accuracy.
 
+± 0.0000 means that all seeds got the same number of pairs right, not that the figure is exact.
+
 ## Fusion
-Which way to join the modalities, on the nets of the first downsampling.
+Which way to join the modalities? All nets of this table downsample by {base}; best and worst differ by {gap:.1f} test
+pairs.
 
 {fusion}
 Seconds are computing time of one seed's epoch; memory is the peak of the process (on a GPU: of the device).
 
 ![Validation accuracy by epoch, mean and range over seeds](fusion.png)
 
-Test pairs that `{best}` finds hardest, hardest first; probability of the class it names.
+The test pairs that `{best}` (lowest validation loss of the table, first seed) finds hardest, hardest first. The title
+is the class that it names and the probability it gives it; red is wrong, with the true class below.
 
 ![Hardest test pairs](predictions.png)
 
 ## Ablation
-The same nets with other downsampling; in brackets the difference from the first, or the ratio for costs.
+The same nets with other downsampling; in brackets the difference from {base}, or the ratio to it for costs.
 
 {ablation}
 ## From LiDAR to RGB alone (CILP)
 Two embedders are pretrained to agree on pairs; a projector carries RGB embeddings into the feature space of a LiDAR
-classifier, whose frozen head then names the class from RGB alone.
+classifier, whose frozen head then names the class from RGB alone: zero-shot with the projector as it is, tuned after it
+has been trained further on labels. Chance of the contrastive loss is the mean of ln(size) over the batches.
 
 {chain}
 ![Retrieval on the validation split](cilp.png)
 
 ![Similarity matrix of 32 test pairs](similarity.png)
+
+Neighbours 2k and 2k + 1 are the cube and the sphere of one scene (first seed).
+
+All figures of a stage are in its `metrics.json`, every cell's also in `../compare/fusion.csv` and
+`../ablation/ablation.csv`; `../evaluate/metrics.json` holds what the checkpoints gave when asked again.
 """
 
 
-def page(data: Metrics, tables: Mapping[str, str], best: str, seeds: int) -> str:
-    """The whole report as Markdown; `tables` are those of fusion, ablation and chain."""
+def page(data: Metrics, tables: Mapping[str, str], base_cells: Mapping[str, Metrics], base: str, seeds: int) -> str:
+    """The whole report as Markdown; `tables` are those of fusion, ablation and chain, `base_cells` those compared."""
     counts = {split: sum(data[split].values()) for split in ("train", "val", "test")}
-    return PAGE.format(pairs=data["pairs"], pair=1 / counts["test"], **counts, **tables, best=best, seeds=seeds)
+    accuracies = [metrics["accuracy"] for metrics in base_cells.values()]
+    gap = (max(accuracies) - min(accuracies)) * counts["test"]
+    best = cell_name(leading(base_cells), base)
+    return PAGE.format(
+        pairs=data["pairs"], pair=1 / counts["test"], gap=gap, base=base, best=best, seeds=seeds, **counts, **tables
+    )
