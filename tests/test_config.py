@@ -51,7 +51,7 @@ def edited(tmp_path: Path) -> Callable[[Edit], Params]:
 def test_the_repositorys_params_load() -> None:
     params = load(REPOSITORY)
     assert params.fusion.lr == 1e-3 and params.seeds == [0, 1]
-    assert params.matrix.fusion == ["late", "concat"]
+    assert params.matrix.fusion == ["concat"]
 
 
 def test_names_are_those_of_the_models() -> None:
