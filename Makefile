@@ -33,7 +33,7 @@ lint: $(READY)
 # every stage on 40 scenes, in a folder of its own: data/ and runs/ stay as they are
 smoke: $(READY)
 	rm -rf .smoke && mkdir -p .smoke/.dvc
-	cp -r pipeline stages dvc.yaml .dvcignore .smoke/
+	cp -r pipeline stages pretrained dvc.yaml .dvcignore .smoke/
 	cp smoke.yaml .smoke/params.yaml
 	cd .smoke && dvc config -q core.no_scm true && python -m pipeline simulate data --scenes 40 && dvc add -q data && dvc repro
 

@@ -1,5 +1,7 @@
 """The command line beside the stages: `python -m pipeline --help`. Arguments to one call each, no work here."""
 
+import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,7 @@ from pipeline.data import simulate as simulator
 from pipeline.errors import run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+Checkpoint = Annotated[Path, typer.Option(help="A file below runs/fusion, runs/lidar or runs/classify.")]
 Folder = Annotated[Path, typer.Argument(help="A raw folder: cubes/ and spheres/ with rgb/, lidar/ and angles.")]
 
 
@@ -48,6 +51,47 @@ def params() -> None:
 def data() -> None:
     """Simulate the default data set if data/ is absent, and hold data/ against the hash in data.dvc."""
     pinned.ensure(Path("data"))
+
+
+@app.command()
+def predict(
+    checkpoint: Checkpoint,
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders to search: PNG, PNG with npy, or npy alone.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 64,
+) -> None:
+    """Name the class of every file or pair; exit code 1 if any could not be read."""
+    from pipeline import device as machine
+    from pipeline.data.raw import Fault
+    from pipeline.results import files, shipped
+
+    device, broken = machine.choose(), 0
+    net = shipped.open_shipped(checkpoint, device)
+    if not as_json:
+        print("path\tclass\tprobability")
+    for said in files.predict(net, paths, batch, device):
+        if isinstance(said, Fault):
+            broken += 1
+            print(f"error: {said}", file=sys.stderr)
+        elif as_json:
+            print(json.dumps({"path": str(said.path), "class": said.name, "probability": said.probability}))
+        else:
+            print(f"{said.path}\t{said.name}\t{said.probability:.4f}")
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    checkpoint: Checkpoint,
+    out: Annotated[Path, typer.Option(help="The ONNX file to write.")],
+    inputs: Annotated[Path, typer.Option(help="Raw files on which the export is checked.")] = Path("data"),
+) -> None:
+    """Write a net as ONNX, once ONNX Runtime gives the logits that torch gives."""
+    from pipeline.results import export as onnx
+
+    done = onnx.export(checkpoint, out, inputs)
+    print(f"{out}: equals torch within {done.difference:.1g} on {done.pairs} real inputs")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
 from pipeline.errors import PipelineError
 
 FusionName = Literal["late", "concat", "add", "hadamard"]
 DownsampleName = Literal["maxpool", "strided"]
+NormName = Literal["none", "batch"]
+TuningName = Literal["projector", "everything"]
+PRETRAINED = Path("pretrained")  # DVC watches this folder, so that other weights retrain what rests on them
 
 
 def _no_bool(value: Any) -> Any:
@@ -123,31 +135,51 @@ class Fusion(Recipe):
 
 
 @dataclass(frozen=True, config=_strict, kw_only=True)
-class Lidar(Recipe):
+class Training(Recipe):
+    """A recipe and how long to follow it."""
+
     epochs: PositiveInt
-    branch: Branch
-    head: Widths
 
 
 @dataclass(frozen=True, config=_strict, kw_only=True)
-class Cilp(Recipe):
-    batch: Annotated[int, Field(strict=True, ge=2, multiple_of=2)]  # a cube and its sphere stay together
-    epochs: PositiveInt
+class Lidar(Training):
+    weights: str | None  # a file of weights instead of a training
     branch: Branch
+    head: Widths
+
+    @field_validator("weights")
+    @classmethod
+    def _in_the_watched_folder(cls, name: str | None) -> str | None:
+        if name is not None and (Path(name).parent != PRETRAINED or not Path(name).name):
+            raise ValueError(f"expected null or a file in {PRETRAINED}/: copy it there, where DVC sees it change")
+        return name
+
+
+@dataclass(frozen=True, config=_strict, kw_only=True)
+class Cilp(Training):
+    batch: Annotated[int, Field(strict=True, ge=2, multiple_of=2)]  # a cube and its sphere stay together
+    branch: Branch
+    norm: NormName
     hidden: Widths
     embed: PositiveInt
     temperature: Annotated[PositiveFloat, Field(ge=0.01)]  # the net never goes below: see models.cilp.MAX_SCALE
 
 
 @dataclass(frozen=True, config=_strict, kw_only=True)
-class Project(Recipe):
-    epochs: PositiveInt
+class Project(Training):
     hidden: Widths
 
 
+@dataclass(frozen=True, config=_strict)
+class Classify:
+    projector: Training
+    everything: Training
+
+
 @dataclass(frozen=True, config=_strict, kw_only=True)
-class Classify(Recipe):
-    epochs: PositiveInt
+class Labels(Training):
+    steps: PositiveInt
+    counts: Annotated[list[Annotated[int, Field(strict=True, ge=2, multiple_of=2)]], AfterValidator(_distinct)]
 
 
 @dataclass(frozen=True, config=_strict)
@@ -160,6 +192,7 @@ class Params:
     cilp: Cilp
     project: Project
     classify: Classify
+    labels: Labels
 
     @model_validator(mode="after")
     def _every_cell_has_epochs(self) -> "Params":

@@ -8,8 +8,9 @@ from pipeline.config import load
 from pipeline.data import arrays
 from pipeline.errors import run
 from pipeline.models.cilp import CILP
+from pipeline.results.chain import score_cilp
 from pipeline.results.figures import similarity
-from pipeline.results.metrics import contrastive, prefixed, retrieval
+from pipeline.results.metrics import prefixed
 from pipeline.results.predict import embeddings
 from pipeline.results.statistics import over_seeds
 from pipeline.training.loop import Task, costs, fit_seeds
@@ -24,26 +25,24 @@ def main() -> None:
     section, folder = params.cilp, run_folder("cilp")
     data = arrays.load(run_folder("prepare") / "arrays", device)
     # a cube and the sphere of its scene share a batch: where and which colour cannot tell them apart, only shape can
-    train, val, test = (arrays.Batches(data.with_depth, data.twins(name), section.batch) for name in data.splits)
-    net = {name: getattr(section, name) for name in ("branch", "hidden", "embed", "temperature")} | data.standard
-
-    def score(model: CILP, batches: arrays.Batches) -> dict[str, float]:
-        rgb, lidar = embeddings(model, batches)
-        scale = float(model.scale.detach())
-        return contrastive(rgb, lidar, scale, section.batch) | retrieval(rgb, lidar) | {"temperature": 1 / scale}
+    train = arrays.Batches(data.with_depth, data.twins("train"), section.batch)
+    val, test = (arrays.Batches(data.with_depth, data.twins(name)) for name in ("val", "test"))
+    shown = arrays.Batches(data.with_depth, data.twins("test")[: SHOWN // 2])
+    net = {name: getattr(section, name) for name in ("branch", "norm", "hidden", "embed", "temperature")}
+    net |= data.standard
 
     def task(seed: int) -> Task:
         model = machine.seeded(seed, lambda: CILP(**net))
-        return Task(model, contrastive_loss, train, lambda: prefixed("val", score(model, val)))
+        return Task(model, contrastive_loss, train, lambda: prefixed("val", score_cilp(model, val, section.batch)))
 
     tasks = {seed: task(seed) for seed in params.seeds}
     models = {seed: task.model for seed, task in tasks.items()}
     with Tracker(folder, params.seeds, section.epochs, device, asdict(section)) as tracker:
         fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
         save_models(folder, models, {"kind": "cilp", "net": net})
-        rows = machine.side_by_side(lambda model: score(model, test), list(models.values()), device)
+        rows = machine.side_by_side(lambda model: score_cilp(model, test, section.batch), list(models.values()), device)
         metrics = over_seeds(rows) | costs(models, fitted)
-        rgb, lidar = (side[:SHOWN] for side in embeddings(models[params.seeds[0]], test))
+        rgb, lidar = embeddings(models[params.seeds[0]], shown)
         write_array(folder / "similarity.npy", (rgb @ lidar.T).numpy())  # (32, 32), row = RGB, column = LiDAR
         similarity(rgb @ lidar.T, folder / "similarity.png")
         tracker.picture("similarity", folder / "similarity.png")

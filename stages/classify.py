@@ -1,60 +1,64 @@
-"""Name the class from RGB alone, by way of the LiDAR net's space; zero-shot, then tuned: runs/classify/."""
+"""Name the class from RGB alone, by way of the LiDAR net's space: zero-shot, then tuned: runs/classify/<tuning>/."""
 
 from dataclasses import asdict
 
+import numpy as np
+from torch import Tensor
+
 from pipeline import device as machine
-from pipeline.artifacts import RUNS, checkpoint_path, load_checkpoint, run_folder, save_models, write_json
-from pipeline.config import load
+from pipeline.artifacts import RUNS, checkpoint_path, load_checkpoint, run_folder, save_models, write_array, write_json
+from pipeline.config import TuningName, load
 from pipeline.data import arrays
 from pipeline.errors import run
-from pipeline.models.cilp import RgbToLidar, freeze
-from pipeline.results.checkpoints import restore
+from pipeline.models.cilp import RgbToLidar
+from pipeline.results.chain import TUNINGS, Chain, Part, trained_chain
 from pipeline.results.metrics import classification, majority, prefixed
-from pipeline.results.predict import outputs
+from pipeline.results.predict import input_logits
 from pipeline.results.statistics import over_seeds
 from pipeline.training.loop import Task, costs, fit_seeds
-from pipeline.training.losses import embedding_loss
+from pipeline.training.losses import label_loss
 from pipeline.training.tracking import Tracker
 
-PARTS = ("cilp", "project", "lidar")
 
-
-def main() -> None:
+def main(tuning: TuningName) -> None:
     params, device = load(), machine.choose()
-    section, folder = params.classify, run_folder("classify")
+    section, folder = getattr(params.classify, tuning), run_folder("classify", tuning)
     data = arrays.load(run_folder("prepare") / "arrays", device)
-    everything = arrays.Batches(data.with_depth, data.all_rows, section.batch)
+    label = data.label[data.splits["test"]]
 
-    def assemble(seed: int) -> tuple[RgbToLidar, arrays.Features]:
-        """The net, all frozen but its projector, and what its frozen embedder says of every pair."""
-        cilp, projector, lidar = (restore(checkpoint_path(RUNS / part, seed), part, device) for part in PARTS)
-        model = RgbToLidar(freeze(cilp.rgb), projector, freeze(lidar.classifier))
-        embedding = outputs(lambda batch: model.embedder(batch.rgb), everything)
-        return model, arrays.Features(embedding.to(device), data.label)
+    def assemble(seed: int) -> tuple[RgbToLidar, Part]:
+        net = trained_chain(seed, device).classifier()
+        return net, TUNINGS[tuning](net, data)
 
     assembled = dict(zip(params.seeds, machine.side_by_side(assemble, params.seeds, device), strict=True))
-    models = {seed: model for seed, (model, _) in assembled.items()}
+    models, parts = ({seed: each[i] for seed, each in assembled.items()} for i in (0, 1))
 
-    def score(seed: int, split: str) -> dict[str, float]:
-        batches = arrays.Batches(assembled[seed][1].rows, data.splits[split], section.batch)
-        logits = outputs(lambda batch: models[seed].from_embedding(batch.inputs), batches)
-        return classification(logits, data.label[batches.rows])
+    def logits(seed: int, split: str) -> Tensor:
+        part, take = parts[seed]
+        return input_logits(part, arrays.Batches(take, data.splits[split]))
+
+    def on_test() -> list[Tensor]:
+        return machine.side_by_side(lambda seed: logits(seed, "test"), params.seeds, device)
 
     def task(seed: int) -> Task:
-        train = arrays.Batches(assembled[seed][1].rows, data.splits["train"], section.batch)
-        return Task(models[seed], embedding_loss, train, lambda: prefixed("val", score(seed, "val")))
+        part, take = parts[seed]
+        known = data.label[data.splits["val"]]
+        train = arrays.Batches(take, data.splits["train"], section.batch)
+        return Task(part, label_loss, train, lambda: prefixed("val", classification(logits(seed, "val"), known)))
 
     tasks = {seed: task(seed) for seed in params.seeds}
-    zero_shot = [prefixed("zero_shot", score(seed, "test")) for seed in models]
-    with Tracker(folder, params.seeds, section.epochs, device, asdict(section)) as tracker:
+    before = [prefixed("zero_shot", classification(said, label)) for said in on_test()]
+    with Tracker(folder, params.seeds, section.epochs, device, asdict(section) | {"tuning": tuning}) as tracker:
         fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
-        parts = {part: load_checkpoint(checkpoint_path(RUNS / part, params.seeds[0]))[1]["net"] for part in PARTS}
-        save_models(folder, models, {"kind": "classify", "net": parts})
-        tuned = [prefixed("tuned", score(seed, "test")) for seed in models]
-        rows = [before | after for before, after in zip(zero_shot, tuned, strict=True)]
-        chance = {"chance": majority(data.label[data.splits["test"]])}
-        metrics = over_seeds(rows) | chance | costs(models, fitted)
+        nets = {
+            part: load_checkpoint(checkpoint_path(RUNS / part, params.seeds[0]))[1]["net"] for part in Chain._fields
+        }
+        save_models(folder, models, {"kind": "classify", "net": nets})
+        after = on_test()
+        rows = [old | classification(said, label) for old, said in zip(before, after, strict=True)]
+        metrics = over_seeds(rows) | {"chance": majority(label)} | costs(models, fitted)
         tracker.summary(metrics)
+    write_array(folder / "logits.npy", np.stack(after))  # (S, N of test)
     write_json(folder / "metrics.json", metrics)
 
 

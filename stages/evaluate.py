@@ -1,57 +1,83 @@
 """Recompute the test figures from the checkpoints alone; refuse any that differs from its stage's: runs/evaluate/."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import nn
 
 from pipeline import device as machine
-from pipeline.artifacts import RUNS, cell_names, checkpoint_path, read_json, run_folder, write_json
+from pipeline.artifacts import RUNS, cell_names, checkpoint_path, load_checkpoint, read_json, run_folder, write_json
 from pipeline.config import load
 from pipeline.data import arrays
 from pipeline.errors import PipelineError, run
+from pipeline.results import assessment, scores
+from pipeline.results.chain import TUNINGS, Chain, trained_chain, untrained_chain
 from pipeline.results.checkpoints import restore
-from pipeline.results.metrics import Metrics, classification, prefixed, retrieval
-from pipeline.results.predict import embeddings, lidar_logits, pair_logits, rgb_logits
+from pipeline.results.metrics import Metrics
 from pipeline.results.statistics import over_seeds
 
 # figures are stored to 6 digits, and a CPU repeats them; a GPU picks its kernels, and with them its rounding, by shape
 TOLERANCE = {"cpu": 2e-6, "cuda": 0.02}
 
 
+def hold(name: str, figures: Mapping[str, float | None], tolerance: float) -> None:
+    """Raises PipelineError unless `figures` are those in the stage's own metrics.json."""
+    told = read_json(RUNS / name / "metrics.json")
+    for key, value in figures.items():
+        if value is not None and abs(value - told.get(key, float("inf"))) > tolerance:
+            raise PipelineError(
+                f"{RUNS / name}: {key} is {told.get(key)} in metrics.json, its checkpoints give {value}: the two "
+                f"are of different runs or processors; `dvc repro -f` makes both here"
+            )
+
+
 def main() -> None:
     params, device = load(), machine.choose()
     data = arrays.load(run_folder("prepare") / "arrays", device)
-    test = data.splits["test"]
-    label = data.label[test]
-    points = arrays.Batches(data.with_xyza, test, params.fusion.batch)
-    lidars = arrays.Batches(data.with_depth, test, params.lidar.batch)
-    twins = arrays.Batches(data.with_depth, data.twins("test"), params.cilp.batch)
-    pictures = arrays.Batches(data.with_depth, test, params.classify.batch)
+    seeds, batch = params.seeds, params.cilp.batch
+    nets = {part: load_checkpoint(checkpoint_path(RUNS / part, seeds[0]))[1]["net"] for part in Chain._fields}
+    chains = {seed: trained_chain(seed, device) for seed in seeds}
+    blank = {seed: untrained_chain(nets, seed, device) for seed in seeds}
 
-    def again(name: str, score: Callable[[nn.Module], Metrics]) -> dict[str, float | None]:
-        """Mean and interval over seeds of what `score` gives for each checkpoint, held against the stage's own."""
-        paths = [checkpoint_path(RUNS / name, seed) for seed in params.seeds]
-        kind = name.split("/")[0]
-        figures = over_seeds(machine.side_by_side(lambda path: score(restore(path, kind, device)), paths, device))
-        told = read_json(RUNS / name / "metrics.json")
-        for key, value in figures.items():
-            if value is not None and abs(value - told.get(key, float("inf"))) > TOLERANCE[device.type]:
-                raise PipelineError(
-                    f"{RUNS / name}: {key} is {told.get(key)} in metrics.json, its checkpoints give {value}: the two "
-                    f"are of different runs or processors; `dvc repro -f` makes both here"
-                )
-        return figures
+    def each(work: Callable[[int], Any]) -> list[Any]:
+        return machine.side_by_side(work, seeds, device)
 
-    cells = cell_names(params.matrix.fusion, params.matrix.downsample)
-    scores: dict[str, Callable[[nn.Module], Metrics]] = {
-        **{f"fusion/{cell}": lambda net: classification(pair_logits(net, points), label) for cell in cells},
-        "lidar": lambda net: classification(lidar_logits(net, lidars), label),
-        "cilp": lambda net: retrieval(*embeddings(net, twins)),
-        "classify": lambda net: prefixed("tuned", classification(rgb_logits(net, pictures), label)),
+    def again(name: str, score: Callable[[nn.Module, arrays.Arrays], Metrics]) -> list[Metrics]:
+        """Of every seed's checkpoint of a stage or cell."""
+        return each(lambda seed: score(restored(name, seed), data))
+
+    def restored(name: str, seed: int) -> nn.Module:
+        return restore(checkpoint_path(RUNS / name, seed), name.split("/")[0], device)
+
+    def course(known: list[dict[str, Metrics]], net: Callable[[int], nn.Module]) -> list[assessment.Assessment]:
+        losses = {seed: row["cilp"]["course_loss"] for seed, row in zip(seeds, known, strict=True)}
+        return each(lambda seed: scores.of_course(losses[seed], net(seed), data))
+
+    trained = each(lambda seed: scores.of_chain(chains[seed], data, batch))
+    untrained = each(lambda seed: scores.of_chain(blank[seed], data, batch))
+    rows = {part: [row[part] for row in trained] for part in Chain._fields}
+    for cell in cell_names(params.matrix.fusion, params.matrix.downsample):
+        rows[f"fusion/{cell}"] = again(f"fusion/{cell}", scores.of_cell)
+    for tuning in TUNINGS:
+        tuned = again(f"classify/{tuning}", scores.of_classifier)
+        rows[f"classify/{tuning}"] = [old["classify"] | new for old, new in zip(trained, tuned, strict=True)]
+    figures = {name: over_seeds(of_seeds) for name, of_seeds in rows.items()}
+    for name, told in figures.items():
+        hold(name, told, TOLERANCE[device.type])
+    marks = {
+        "untrained": course(untrained, lambda seed: blank[seed].classifier()),
+        "zero-shot": course(trained, lambda seed: chains[seed].classifier()),
+    } | {name: course(trained, lambda seed, name=name: restored(f"classify/{name}", seed)) for name in TUNINGS}
+    result = {
+        "trained": figures,
+        "untrained": {part: over_seeds([row[part] for row in untrained]) for part in untrained[0]},
+        "assessment": assessment.table(marks),
+        "accuracies": {
+            name: [row["accuracy"] for row in of_seeds] for name, of_seeds in rows.items() if "accuracy" in of_seeds[0]
+        },
     }
-    figures = {name: again(name, score) for name, score in scores.items()}
-    write_json(run_folder("evaluate") / "metrics.json", figures)
-    print(f"evaluate: the figures of {len(figures) * len(params.seeds)} checkpoints are what their stages said")
+    write_json(run_folder("evaluate") / "metrics.json", result)
+    print(f"evaluate: the figures of {len(figures) * len(seeds)} checkpoints are what their stages said")
 
 
 if __name__ == "__main__":

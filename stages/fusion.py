@@ -24,7 +24,8 @@ def main(fusion: FusionName, downsample: DownsampleName) -> None:
     epochs, widths = section.epochs_of(fusion, downsample), asdict(getattr(section.nets, fusion))
     folder = run_folder("fusion", cell_name(fusion, downsample))
     data = arrays.load(run_folder("prepare") / "arrays", device)
-    train, val, test = (arrays.Batches(data.with_xyza, rows, section.batch) for rows in data.splits.values())
+    train = arrays.Batches(data.with_xyza, data.splits["train"], section.batch)
+    val, test = (arrays.Batches(data.with_xyza, data.splits[name]) for name in ("val", "test"))
     net = {"fusion": fusion, "downsample": downsample, "widths": widths} | data.standard
 
     def task(seed: int) -> Task:
@@ -39,7 +40,7 @@ def main(fusion: FusionName, downsample: DownsampleName) -> None:
     models = {seed: task.model for seed, task in tasks.items()}
     with Tracker(folder, params.seeds, epochs, device, asdict(section) | net | {"epochs": epochs}) as tracker:
         fitted = fit_seeds(tasks, section, epochs, tracker.epoch, device)
-        save_models(folder, models, {"kind": "fusion", "net": net})
+        save_models(folder, models, {"kind": "fusion", "net": net, "angles": data.angles})
         logits = machine.side_by_side(lambda model: pair_logits(model, test), list(models.values()), device)
         label = data.label[test.rows]
         rows = [

@@ -1,6 +1,7 @@
-"""Train the LiDAR classifier, whose feature space the projector aims at: runs/lidar/."""
+"""Train the LiDAR classifier, whose feature space the projector aims at, or take one that is trained: runs/lidar/."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 from pipeline import device as machine
 from pipeline.artifacts import run_folder, save_models, write_json
@@ -11,8 +12,9 @@ from pipeline.models.cilp import LidarClassifier
 from pipeline.results.metrics import classification, majority, prefixed
 from pipeline.results.predict import lidar_logits
 from pipeline.results.statistics import over_seeds
-from pipeline.training.loop import Task, costs, fit_seeds
+from pipeline.training.loop import Fitted, Task, costs, fit_seeds
 from pipeline.training.losses import lidar_loss
+from pipeline.training.pretrained import fingerprint, load_weights
 from pipeline.training.tracking import Tracker
 
 
@@ -20,8 +22,11 @@ def main() -> None:
     params, device = load(), machine.choose()
     section, folder = params.lidar, run_folder("lidar")
     data = arrays.load(run_folder("prepare") / "arrays", device)
-    train, val, test = (arrays.Batches(data.with_depth, rows, section.batch) for rows in data.splits.values())
-    net = {"branch": section.branch, "head": section.head} | data.standard
+    train = arrays.Batches(data.with_depth, data.splits["train"], section.batch)
+    val, test = (arrays.Batches(data.with_depth, data.splits[name]) for name in ("val", "test"))
+    net = {"branch": section.branch, "head": section.head}
+    source = {} if section.weights is None else {"weights_sha256": fingerprint(Path(section.weights))}
+    net |= {} if source else data.standard  # the course's weights take depth as it is
 
     def score(model: LidarClassifier, batches: arrays.Batches) -> dict[str, float]:
         return classification(lidar_logits(model, batches), data.label[batches.rows])
@@ -32,11 +37,26 @@ def main() -> None:
 
     tasks = {seed: task(seed) for seed in params.seeds}
     models = {seed: task.model for seed, task in tasks.items()}
-    with Tracker(folder, params.seeds, section.epochs, device, asdict(section)) as tracker:
-        fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
+
+    def given(seed: int) -> Fitted:
+        """No training: the same weights for every seed, and one row of history."""
+        model = models[seed].to(device).eval()
+        row = {"epoch": 0, "lr": 0.0, **prefixed("val", score(model, val))}
+        tracker.epoch(seed, row)
+        return Fitted([], row, 0.0, machine.peak_memory(device))
+
+    if section.weights is not None:
+        for model in models.values():
+            load_weights(model, Path(section.weights))
+    with Tracker(folder, params.seeds, section.epochs, device, asdict(section) | source) as tracker:
+        if section.weights is None:
+            fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
+        else:
+            fitted = machine.side_by_side(given, params.seeds, device)
         save_models(folder, models, {"kind": "lidar", "net": net})
         rows = machine.side_by_side(lambda model: score(model, test), list(models.values()), device)
-        metrics = over_seeds(rows) | {"chance": majority(data.label[test.rows])} | costs(models, fitted)
+        chance = {"chance": majority(data.label[test.rows])}
+        metrics = over_seeds(rows) | chance | costs(models, fitted) | source
         tracker.summary(metrics)
     write_json(folder / "metrics.json", metrics)
 

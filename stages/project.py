@@ -2,17 +2,16 @@
 
 from dataclasses import asdict
 
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline import device as machine
-from pipeline.artifacts import RUNS, checkpoint_path, run_folder, save_models, write_json
+from pipeline.artifacts import run_folder, save_models, write_json
 from pipeline.config import load
 from pipeline.data import arrays
 from pipeline.errors import run
 from pipeline.models.cilp import build_projector
-from pipeline.results.checkpoints import restore
-from pipeline.results.metrics import prefixed, projection
-from pipeline.results.predict import outputs
+from pipeline.results import chain
+from pipeline.results.metrics import prefixed
 from pipeline.results.statistics import over_seeds
 from pipeline.training.loop import Task, costs, fit_seeds
 from pipeline.training.losses import projection_loss
@@ -23,24 +22,21 @@ def main() -> None:
     params, device = load(), machine.choose()
     section, folder = params.project, run_folder("project")
     data = arrays.load(run_folder("prepare") / "arrays", device)
-    everything = arrays.Batches(data.with_depth, data.all_rows, section.batch)
+    everything = arrays.Batches(data.with_depth, data.all_rows)
 
-    def features(seed: int) -> arrays.Features:
+    def look(seed: int) -> arrays.Features:
         """Both nets are frozen here: each sees every pair once, and the projector trains on what they said."""
-        cilp, lidar = (restore(checkpoint_path(RUNS / part, seed), part, device) for part in ("cilp", "lidar"))
-        rgb = outputs(lambda batch: cilp.rgb(batch.rgb), everything)
-        depth = outputs(lambda batch: lidar.features(batch.lidar), everything)
-        return arrays.Features(rgb.to(device), depth.to(device))
+        return chain.features(*(chain.trained(part, seed, device) for part in ("lidar", "cilp")), everything)
 
-    known = dict(zip(params.seeds, machine.side_by_side(features, params.seeds, device), strict=True))
+    known = dict(zip(params.seeds, machine.side_by_side(look, params.seeds, device), strict=True))
+    means: dict[int, Tensor] = {
+        seed: each.target[data.splits["train"]].mean(dim=0).cpu() for seed, each in known.items()
+    }
     embed, target = (side.shape[1] for side in known[params.seeds[0]])
     net = {"embed": embed, "hidden": section.hidden, "target": target}
 
     def score(seed: int, model: nn.Module, split: str) -> dict[str, float]:
-        batches = arrays.Batches(known[seed].rows, data.splits[split], section.batch)
-        mean = known[seed].target[data.splits["train"]].mean(dim=0).cpu()
-        projected = outputs(lambda batch: model(batch.inputs), batches)
-        return projection(projected, known[seed].target[batches.rows].cpu(), mean)
+        return chain.score_projector(model, arrays.Batches(known[seed].rows, data.splits[split]), means[seed])
 
     def task(seed: int) -> Task:
         model = machine.seeded(seed, lambda: build_projector(**net))

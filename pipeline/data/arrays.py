@@ -26,14 +26,17 @@ class Batch(NamedTuple):
 
 
 class Features(NamedTuple):
-    """Vectors computed once, with what they shall become."""
+    """One input, with what it shall become: pictures and labels, or vectors that a frozen net has computed once."""
 
-    inputs: Tensor  # (B, D)
+    inputs: Tensor  # (B, ...)
     target: Tensor  # (B, ...)
 
     def rows(self, rows: Tensor) -> "Features":
         """Some of them, as a batch."""
         return Features(self.inputs[rows], self.target[rows])
+
+
+Take = Callable[[Tensor], Any]  # row numbers -> a batch
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Arrays:
     rgb: Tensor  # (N, H, W, 4) uint8
     depth: Tensor  # (N, H, W) float32, 50 = no return
     label: Tensor  # (N,) float32
+    angles: dict[str, list[float]]  # azimuth of each row, zenith of each column; radians
     rays: Tensor  # (3, H, W) unit vectors
     splits: dict[str, Tensor]  # split name -> rows
     centre: float  # mean depth of the training returns
@@ -63,6 +67,14 @@ class Arrays:
         rows = self.splits[split]
         return torch.stack([rows[self.label[rows] == 0], rows[self.label[rows] == 1]], dim=1)
 
+    def labelled(self, split: str, count: int, seed: int) -> Tensor:
+        """`count` rows of a split, as many cubes as spheres, drawn by `seed`."""
+        draw, rows = torch.Generator().manual_seed(seed), self.splits[split]
+        classes = [rows[self.label[rows] == label] for label in (0, 1)]
+        return torch.cat(
+            [each[torch.randperm(len(each), generator=draw)[: count // 2].to(each.device)] for each in classes]
+        )
+
     def with_xyza(self, rows: Tensor) -> Batch:
         """The rows with LiDAR as points and mask: what the fusion nets see."""
         return self._batch(rows, xyza(self.depth[rows], self.rays))
@@ -71,9 +83,18 @@ class Arrays:
         """The rows with LiDAR as raw depth: what the CILP nets see."""
         return self._batch(rows, self.depth[rows].unsqueeze(1))  # (B, 1, H, W)
 
+    def with_label(self, rows: Tensor) -> Features:
+        """The pictures of the rows and their labels: what a net sees that has no LiDAR."""
+        return Features(picture(self.rgb[rows]), self.label[rows])
+
     def _batch(self, rows: Tensor, lidar: Tensor) -> Batch:
-        rgb = self.rgb[rows].permute(0, 3, 1, 2).float().div_(255)  # (B, 4, H, W), channels last in memory
-        return Batch(rgb, lidar.contiguous(memory_format=torch.channels_last), self.label[rows])
+        lidar = lidar.contiguous(memory_format=torch.channels_last)
+        return Batch(picture(self.rgb[rows]), lidar, self.label[rows])
+
+
+def picture(rgb: Tensor) -> Tensor:
+    """(B, H, W, 4) uint8 as in a PNG file -> (B, 4, H, W) float32 in [0, 1], channels last in memory."""
+    return rgb.permute(0, 3, 1, 2).float() / 255
 
 
 def load(folder: Path, device: torch.device) -> Arrays:
@@ -84,14 +105,18 @@ def load(folder: Path, device: torch.device) -> Arrays:
         return torch.from_numpy(read_array(folder / f"{name}.npy", mmap_mode="c")).to(device)
 
     rgb, depth, label = tensor("rgb"), tensor("depth"), tensor("label").float()
-    rays = directions(tensor("azimuth"), tensor("zenith"))
+    azimuth, zenith = tensor("azimuth"), tensor("zenith")
     splits = {name: torch.tensor(rows).to(device) for name, rows in read_split(folder / "split.tsv").items()}
     centre, spread = tensor("returns").tolist()
     pairs = sum(len(rows) for rows in splits.values())
     if {len(rgb), len(depth), len(label)} != {pairs}:
         found = f"{len(rgb)} rgb, {len(depth)} depth, {len(label)} labels, {pairs} in split.tsv"
         raise PipelineError(f"{folder}: found {found}; expected as many of each; run `dvc repro -f prepare`")
-    return Arrays(rgb, depth, label, rays, splits, centre, spread)
+    angles = {"azimuth": azimuth.tolist(), "zenith": zenith.tolist()}
+    return Arrays(rgb, depth, label, angles, directions(azimuth, zenith), splits, centre, spread)
+
+
+LOOK = 64  # pairs at a time where nothing is trained: the same everywhere, since kernels round by the batch's shape
 
 
 class Batches:
@@ -100,7 +125,7 @@ class Batches:
     rows: (R,), or (G, K) for groups that must share a batch.
     """
 
-    def __init__(self, take: Callable[[Tensor], Any], rows: Tensor, size: int) -> None:
+    def __init__(self, take: Take, rows: Tensor, size: int = LOOK) -> None:
         self.take = take
         self.groups = rows.reshape(len(rows), -1)  # (G, K)
         self.count = max(1, size // self.groups.shape[1])  # groups in a batch

@@ -18,10 +18,11 @@ MAX_SCALE = 100.0  # the cap of CLIP (Radford et al. 2021): a colder softmax mad
 class Embedder(nn.Module):
     """A picture as one unit vector."""
 
-    def __init__(self, channels: int, branch: Sequence[int], hidden: Sequence[int], embed: int) -> None:
+    def __init__(self, channels: int, branch: Sequence[int], hidden: Sequence[int], embed: int, norm: str) -> None:
         super().__init__()
         widths = [channels, *branch]
-        self.features = nn.Sequential(trunk(widths), nn.Flatten(), mlp([flat_size(SIZE, widths), *hidden, embed]))
+        head = mlp([flat_size(SIZE, widths), *hidden, embed])
+        self.features = nn.Sequential(trunk(widths, norm=norm), nn.Flatten(), head)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, C, 64, 64) -> (B, D), each row of length 1."""
@@ -40,12 +41,13 @@ class CILP(nn.Module):
         hidden: Sequence[int],
         embed: int,
         temperature: float,
+        norm: str = "none",
         centre: float = 0.0,
         spread: float = 1.0,
     ) -> None:
         super().__init__()
-        self.rgb = Embedder(4, branch, hidden, embed)
-        self.lidar = nn.Sequential(Standardise([centre], [spread]), Embedder(1, branch, hidden, embed))
+        self.rgb = Embedder(4, branch, hidden, embed, norm)
+        self.lidar = nn.Sequential(Standardise([centre], [spread]), Embedder(1, branch, hidden, embed, norm))
         self.log_scale = nn.Parameter(torch.tensor(-log(temperature)))
 
     @property
@@ -85,22 +87,43 @@ def build_projector(embed: int, hidden: Sequence[int], target: int) -> nn.Sequen
     return mlp([embed, *hidden, target])
 
 
-class RgbToLidar(nn.Module):
-    """Classes of the LiDAR net from RGB alone: CILP's RGB embedder, the projector, the LiDAR net's head."""
+class FromEmbedding(nn.Module):
+    """What follows the RGB embedder: the projector into the LiDAR net's space, and the LiDAR net's head."""
 
-    def __init__(self, embedder: nn.Module, projector: nn.Module, classifier: nn.Module) -> None:
+    def __init__(self, projector: nn.Module, classifier: nn.Module) -> None:
         super().__init__()
-        self.embedder = embedder
         self.projector = projector
         self.classifier = classifier
 
+    def forward(self, embedding: Tensor) -> Tensor:
+        """(B, D) -> (B,) logits, above 0 means sphere."""
+        return self.classifier(self.projector(embedding)).squeeze(1)
+
+
+class RgbToLidar(nn.Module):
+    """Classes of the LiDAR net from RGB alone."""
+
+    def __init__(self, embedder: nn.Module, tail: FromEmbedding) -> None:
+        super().__init__()
+        self.embedder = embedder
+        self.tail = tail
+
     def forward(self, rgb: Tensor) -> Tensor:
         """(B, 4, 64, 64) RGBA in [0, 1] -> (B,) logits, above 0 means sphere."""
-        return self.from_embedding(self.embedder(rgb))
+        return self.tail(self.embedder(rgb))
 
-    def from_embedding(self, embedding: Tensor) -> Tensor:
-        """(B, D) -> (B,) logits: what follows the embedder, for embeddings computed once."""
-        return self.classifier(self.projector(embedding)).squeeze(1)
+
+class RgbClassifier(nn.Module):
+    """Sphere or cube from RGB, from scratch: what the way through LiDAR is compared with."""
+
+    def __init__(self, branch: Sequence[int], head: Sequence[int], norm: str = "none") -> None:
+        super().__init__()
+        widths = [4, *branch]
+        self.layers = nn.Sequential(trunk(widths, norm=norm), nn.Flatten(), mlp([flat_size(SIZE, widths), *head, 1]))
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(B, 4, 64, 64) RGBA in [0, 1] -> (B,) logits, above 0 means sphere."""
+        return self.layers(rgb).squeeze(1)
 
 
 def freeze(module: nn.Module) -> nn.Module:

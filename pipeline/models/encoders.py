@@ -10,16 +10,23 @@ import torch
 from torch import Tensor, nn
 
 
-def _maxpool(inputs: int, outputs: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+def _maxpool(inputs: int, outputs: int, norm: list[nn.Module]) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 3, padding=1), *norm, nn.ReLU(), nn.MaxPool2d(2)]
 
 
-def _strided(inputs: int, outputs: int) -> list[nn.Module]:
+def _strided(inputs: int, outputs: int, norm: list[nn.Module]) -> list[nn.Module]:
     # the stride sits in the same convolution, so the parameters are those of maxpool
-    return [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]
+    return [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), *norm, nn.ReLU()]
 
 
-DOWNSAMPLE: dict[str, Callable[[int, int], list[nn.Module]]] = {"maxpool": _maxpool, "strided": _strided}
+DOWNSAMPLE: dict[str, Callable[[int, int, list[nn.Module]], list[nn.Module]]] = {
+    "maxpool": _maxpool,
+    "strided": _strided,
+}
+NORM: dict[str, Callable[[int], list[nn.Module]]] = {
+    "none": lambda _: [],
+    "batch": lambda channels: [nn.BatchNorm2d(channels)],
+}
 
 
 SIZE = 64  # rows and columns of both sensors
@@ -40,10 +47,10 @@ class Standardise(nn.Module):
         return (values - self.mean) / self.std
 
 
-def trunk(channels: Sequence[int], downsample: str = "maxpool") -> nn.Sequential:
+def trunk(channels: Sequence[int], downsample: str = "maxpool", norm: str = "none") -> nn.Sequential:
     """Blocks channels[0] -> channels[1] -> ..., each halving H and W: (B, C, H, W) -> (B, C', H/2^n, W/2^n)."""
-    block = DOWNSAMPLE[downsample]
-    return nn.Sequential(*(layer for pair in pairwise(channels) for layer in block(*pair)))
+    block, normalise = DOWNSAMPLE[downsample], NORM[norm]
+    return nn.Sequential(*(layer for pair in pairwise(channels) for layer in block(*pair, normalise(pair[1]))))
 
 
 def mlp(widths: Sequence[int]) -> nn.Sequential:

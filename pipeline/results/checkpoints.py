@@ -8,12 +8,12 @@ from torch import nn
 
 from pipeline.artifacts import load_checkpoint
 from pipeline.errors import PipelineError
-from pipeline.models.cilp import CILP, LidarClassifier, RgbToLidar, build_projector
+from pipeline.models.cilp import CILP, FromEmbedding, LidarClassifier, RgbToLidar, build_projector
 from pipeline.models.fusion import build_fusion
 
 
 def _rgb_to_lidar(cilp: dict, project: dict, lidar: dict) -> RgbToLidar:
-    return RgbToLidar(CILP(**cilp).rgb, build_projector(**project), LidarClassifier(**lidar).classifier)
+    return RgbToLidar(CILP(**cilp).rgb, FromEmbedding(build_projector(**project), LidarClassifier(**lidar).classifier))
 
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {

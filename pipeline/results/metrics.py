@@ -1,7 +1,8 @@
 """What outputs are worth. Pure functions of tensors; N samples, D embedding."""
 
-from math import log
+from math import exp, log, log1p
 
+import torch
 from sklearn.metrics import f1_score
 from torch import Tensor
 from torch.nn import functional as F
@@ -44,28 +45,62 @@ def ranks(queries: Tensor, keys: Tensor) -> Tensor:
 def retrieval(rgb: Tensor, lidar: Tensor) -> Metrics:
     """(N, D) unit rows each -> share of pictures whose LiDAR is the first, or among the first five, of all N.
 
-    `reverse` asks with LiDAR for RGB. Chance is 1/N and 5/N.
+    `mean_rank` counts from 1. `reverse` asks with LiDAR for RGB. Chance is 1/N, 5/N and (N + 1)/2.
     """
     forward, reverse = ranks(rgb, lidar), ranks(lidar, rgb)
     return {
         "top1": _share(forward < 1),
         "top5": _share(forward < 5),
+        "mean_rank": float(forward.double().mean()) + 1,
         "top1_reverse": _share(reverse < 1),
         "top5_reverse": _share(reverse < 5),
+        "mean_rank_reverse": float(reverse.double().mean()) + 1,
         "chance_top1": 1 / len(rgb),
         "chance_top5": min(1.0, 5 / len(rgb)),
+        "chance_mean_rank": (len(rgb) + 1) / 2,
+    }
+
+
+def geometry(rgb: Tensor, lidar: Tensor) -> Metrics:
+    """(N, D) unit rows each -> alignment and uniformity (Wang and Isola 2020), with alignment's chance.
+
+    Alignment is the mean squared distance within true pairs, 0 at best; its chance is that of all other pairs.
+    Uniformity is the log mean of exp(-2 d^2) over all pairs of one sensor: 0 = all alike, near -4 = evenly spread.
+    """
+    distance = 2 - 2 * (rgb @ lidar.T).double()  # (N, N), squared, of unit vectors
+    own = distance.diagonal()
+    return {
+        "alignment": float(own.mean()),
+        "chance_alignment": float((distance.sum() - own.sum()) / max(1, distance.numel() - len(own))),
+        "uniformity_rgb": _uniformity(rgb),
+        "uniformity_lidar": _uniformity(lidar),
     }
 
 
 def contrastive(rgb: Tensor, lidar: Tensor, scale: float, batch: int) -> Metrics:
-    """(N, D) unit rows each -> symmetric cross-entropy in batches, every pair counted once, and its chance."""
+    """(N, D) unit rows each -> symmetric cross-entropy in batches, every pair counted once, its chance and floor.
+
+    Chance is ln B: nothing is known. The floor is ln(1 + (B - 1) exp(-scale B / (B - 1))): B unit vectors cannot all
+    point apart, so at best a pair's similarity is 1 and that of all others -1 / (B - 1). Of uneven batches, the means.
+    """
     parts = list(zip(rgb.split(batch), lidar.split(batch), strict=True))
-    loss = sum(float(symmetric_cross_entropy(a, b, scale)) * len(a) for a, b in parts) / len(rgb)
-    return {"loss": loss, "chance_loss": sum(log(len(a)) * len(a) for a, _ in parts) / len(rgb)}
+    sizes = [len(part) for part, _ in parts]
+
+    def mean(values: list[float]) -> float:
+        return sum(value * size for value, size in zip(values, sizes, strict=True)) / len(rgb)
+
+    return {
+        "loss": mean([float(symmetric_cross_entropy(a, b, scale)) for a, b in parts]),
+        "chance_loss": mean([log(size) for size in sizes]),
+        "floor_loss": mean([log1p((size - 1) * exp(-scale * size / max(1, size - 1))) for size in sizes]),
+    }
 
 
 def projection(projected: Tensor, target: Tensor, mean: Tensor) -> Metrics:
-    """(N, D) each, and the (D,) mean of the training targets -> mean squared error beside that of the mean, and R2."""
+    """(N, D) each, and the (D,) mean of the training targets -> mean squared error beside that of the mean, and R2.
+
+    Features after a ReLU all point roughly the same way: the cosine of the mean stands beside that of the projector.
+    """
     error = float(F.mse_loss(projected, target))
     baseline = float(F.mse_loss(mean.expand_as(target), target))
     if not baseline:
@@ -77,8 +112,13 @@ def projection(projected: Tensor, target: Tensor, mean: Tensor) -> Metrics:
         "chance_loss": baseline,
         "r2": 1 - error / baseline,
         "cosine": float(F.cosine_similarity(projected, target).mean()),
+        "chance_cosine": float(F.cosine_similarity(mean.expand_as(target), target).mean()),
     }
 
 
 def _share(hits: Tensor) -> float:
     return float(hits.double().mean())
+
+
+def _uniformity(rows: Tensor) -> float:
+    return float(torch.pdist(rows).square().mul(-2).exp().double().mean().log()) if len(rows) > 1 else 0.0

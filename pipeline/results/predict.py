@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import device as machine
-from pipeline.data.arrays import Batch
+from pipeline.data.arrays import Batch, Features
 
 
 def outputs(forward: Callable[[Any], Tensor], batches: Iterable[Any]) -> Tensor:
@@ -33,6 +33,11 @@ def lidar_logits(model: nn.Module, batches: Iterable[Batch]) -> Tensor:
 def rgb_logits(model: nn.Module, batches: Iterable[Batch]) -> Tensor:
     """Logits (N,) of a net that sees RGB alone."""
     return outputs(lambda batch: model(batch.rgb), batches)
+
+
+def input_logits(model: nn.Module, batches: Iterable[Features]) -> Tensor:
+    """Logits (N,) of a net that sees one input: pictures, or what a frozen embedder said of them."""
+    return outputs(lambda batch: model(batch.inputs), batches)
 
 
 def embeddings(model: nn.Module, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:

@@ -104,8 +104,10 @@ def _train(task: Task, batches: Iterable[Any], optimizer: torch.optim.Optimizer,
 
 def costs(models: Mapping[int, nn.Module], fitted: Sequence[Fitted]) -> dict[str, float]:
     """What the trainings of one net over several seeds took."""
+    parameters = list(next(iter(models.values())).parameters())
     return {
-        "parameters": sum(parameter.numel() for parameter in next(iter(models.values())).parameters()),
+        "parameters": sum(parameter.numel() for parameter in parameters),
+        "trainable_parameters": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         "epochs": len(fitted[0].history),
         "seconds_per_epoch": round(sum(each.seconds_per_epoch for each in fitted) / len(fitted), 3),
         "peak_memory_mb": round(max(each.peak_memory_mb for each in fitted), 1),

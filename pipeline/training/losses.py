@@ -17,9 +17,9 @@ def lidar_loss(model: nn.Module, batch: Batch) -> Tensor:
     return F.binary_cross_entropy_with_logits(model(batch.lidar).float(), batch.label)
 
 
-def embedding_loss(model: nn.Module, batch: Features) -> Tensor:
-    """Binary cross-entropy of an RgbToLidar net whose frozen embedder has spoken before."""
-    return F.binary_cross_entropy_with_logits(model.from_embedding(batch.inputs).float(), batch.target)
+def label_loss(model: nn.Module, batch: Features) -> Tensor:
+    """Binary cross-entropy of a net that sees pictures, or what a frozen embedder said of them."""
+    return F.binary_cross_entropy_with_logits(model(batch.inputs).float(), batch.target)
 
 
 def projection_loss(model: nn.Module, batch: Features) -> Tensor:

@@ -1,0 +1,139 @@
+"""A checkpoint as an ONNX file that any runtime can use, checked against torch before it takes its name."""
+
+import hashlib
+import json
+import subprocess
+import warnings
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import yaml
+
+from pipeline.artifacts import atomic
+from pipeline.data.raw import Fault
+from pipeline.errors import PipelineError
+from pipeline.results.files import READ, counterpart, find
+from pipeline.results.shipped import NAMES, Shipped, open_shipped
+
+CHECKED = 256  # real inputs at most
+TOLERANCE = 1e-4  # of a logit, both in float32
+INPUTS = {
+    "rgb": "rgb: uint8 (B, 64, 64, 4), RGBA as in the PNG file",
+    "lidar": "lidar: float32 (B, 64, 64), range along the ray, 50 = no return, as in the npy file",
+}
+
+
+class Exported(NamedTuple):
+    """What the check saw."""
+
+    pairs: int
+    difference: float  # the largest between two logits
+    metadata: dict[str, str]
+
+
+def export(checkpoint: Path, out: Path, inputs: Path) -> Exported:
+    """Write `out` from a checkpoint and run it on up to 256 files of the raw folder `inputs`.
+
+    Raises PipelineError, and leaves no file, if the inputs cannot be read or ONNX Runtime's logits differ from torch's.
+    """
+    shipped = open_shipped(checkpoint, torch.device("cpu"))
+    values = real_inputs(inputs, shipped.sensors)
+    metadata = describe(checkpoint, shipped)
+    with atomic(out) as part:
+        write_onnx(shipped, part, metadata)
+        difference = max(compare(shipped, part, [each[:size] for each in values]) for size in (1, len(values[0])))
+        if not difference <= TOLERANCE:
+            raise PipelineError(
+                f"{out}: ONNX Runtime's logits differ from torch's by {difference:.2g}; expected at most {TOLERANCE}; "
+                f"nothing was written"
+            )
+    return Exported(len(values[0]), difference, metadata)
+
+
+def real_inputs(folder: Path, sensors: Sequence[str], count: int = CHECKED) -> list[np.ndarray]:
+    """One array (N, ...) a sensor, evenly from all over the folder; raises PipelineError at the first broken file."""
+    found = list(find([folder], sensors))
+    if faulty := [each for each in found if isinstance(each, Fault)]:
+        raise PipelineError(f"{faulty[0]}; the export is checked on real files: --inputs FOLDER")
+    chosen = found[:: max(1, len(found) // count)]
+    return [np.stack([READ[sensor](counterpart(file, sensor)) for file in islice(chosen, count)]) for sensor in sensors]
+
+
+def write_onnx(shipped: Shipped, path: Path, metadata: dict[str, str]) -> None:
+    """The graph, preprocessing and all, for any batch size."""
+    import onnx  # half a second, and only exports need it
+
+    example = {"rgb": torch.zeros(2, 64, 64, 4, dtype=torch.uint8), "lidar": torch.full((2, 64, 64), 50.0)}
+    batch = torch.export.Dim("batch")
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # of the exporter's own internals
+        program = torch.onnx.export(
+            shipped.module,
+            tuple(example[sensor] for sensor in shipped.sensors),
+            input_names=list(shipped.sensors),
+            output_names=["logit"],
+            dynamic_shapes=tuple({0: batch} for _ in shipped.sensors),
+            dynamo=True,
+            verbose=False,
+        )
+    model = program.model_proto
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def session(path: Path):
+    """ONNX Runtime's session of a file: one thread, on the CPU, so that it can be compared."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def compare(shipped: Shipped, path: Path, values: Sequence[np.ndarray]) -> float:
+    """The largest difference between logits of torch and of ONNX Runtime, both in float32."""
+    with torch.inference_mode():
+        expected = shipped.module(*map(torch.from_numpy, values)).numpy()
+    found = session(path).run(["logit"], dict(zip(shipped.sensors, values, strict=True)))[0]
+    return float(np.abs(expected - found).max()) if found.shape == expected.shape else float("inf")
+
+
+def describe(checkpoint: Path, shipped: Shipped) -> dict[str, str]:
+    """What goes into the file beside the graph."""
+    return {
+        "classes": json.dumps(NAMES),
+        "output": "logit: float32 (B,); above 0 is the second class, whose probability is the sigmoid of it",
+        "preprocessing": "; ".join(INPUTS[sensor] for sensor in shipped.sensors) + "; all else is inside the graph",
+        "checkpoint": checkpoint.as_posix(),
+        "checkpoint_sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        "about": json.dumps(shipped.about, sort_keys=True),
+        "git_commit": commit(),
+        "data_md5": data_hash(),
+    }
+
+
+def commit() -> str:
+    """Git's commit, `+changes` after it if tracked files differ from it; `unknown` without a repository."""
+    try:
+        said = [
+            subprocess.run(["git", *command], capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return said[0] + ("+changes" if said[1] else "")
+
+
+def data_hash(lock: Path = Path("dvc.lock")) -> str:
+    """DVC's hash of the raw data that runs/ was made from; `unknown` before the first run."""
+    try:
+        deps = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"]["prepare"]["deps"]
+        return next(str(dep["md5"]) for dep in deps if dep["path"] == "data")
+    except (OSError, yaml.YAMLError, KeyError, TypeError, StopIteration):
+        return "unknown"

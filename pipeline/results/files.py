@@ -1,0 +1,80 @@
+"""Classes of files that a user names: found, paired, read and predicted batch by batch. A broken file costs only itself."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from pipeline.data.raw import ANGLES, SENSORS, DataError, Fault, read_depth, read_rgb
+from pipeline.results.predict import outputs
+from pipeline.results.shipped import NAMES, Shipped
+
+READ = {"rgb": read_rgb, "lidar": read_depth}
+
+
+class Prediction(NamedTuple):
+    """What a net says of one file or pair."""
+
+    path: Path
+    name: str  # cube or sphere
+    probability: float  # of that class
+
+
+def find(paths: Iterable[Path], sensors: Sequence[str]) -> Iterator[Path | Fault]:
+    """Every file of the first sensor among `paths` and below the folders in it; what fits nothing comes as a fault.
+
+    A file of another sensor stands for its pair, which comes once.
+    """
+    suffix, seen = SENSORS[sensors[0]], set()
+    for path in paths:
+        if path.is_dir():
+            inside = [file for file in sorted(path.rglob(f"*{suffix}")) if file.stem not in ANGLES]
+            yield from inside or [Fault(path, f"no {suffix} file", "at least one", "name another folder")]
+        elif path.suffix in {SENSORS[sensor] for sensor in sensors}:
+            first = counterpart(path, sensors[0])
+            if first not in seen:
+                yield first
+            seen.add(first)
+        else:
+            wanted = " with ".join(SENSORS[sensor] for sensor in sensors)
+            yield Fault(path, f"a {path.suffix or 'nameless'} file", wanted, "name files that this net can see")
+
+
+def counterpart(path: Path, sensor: str) -> Path:
+    """The same pair's file of `sensor`: beside `path`, or where the raw layout has it."""
+    beside, raw = path.with_suffix(SENSORS[sensor]), path.parent.parent / sensor / f"{path.stem}{SENSORS[sensor]}"
+    return raw if path.parent.name in SENSORS and not beside.exists() else beside
+
+
+def predict(shipped: Shipped, paths: Iterable[Path], size: int, device: torch.device) -> Iterator[Prediction | Fault]:
+    """A prediction or a fault for every file, in order, `size` at a time so that memory stays flat."""
+    found = find(paths, shipped.sensors)
+    while part := list(islice(found, size)):
+        read = [file if isinstance(file, Fault) else _read(file, shipped.sensors) for file in part]
+        good = [(file, each) for file, each in zip(part, read, strict=True) if not isinstance(each, Fault)]
+        said = iter(_predicted(shipped, good, device) if good else [])
+        yield from (each if isinstance(each, Fault) else next(said) for each in read)
+
+
+def _read(path: Path, sensors: Sequence[str]) -> list[np.ndarray] | Fault:
+    """One array a sensor, or what is wrong with the first broken file."""
+    try:
+        return [READ[sensor](counterpart(path, sensor)) for sensor in sensors]
+    except DataError as error:
+        return error.args[0]
+
+
+def _predicted(
+    shipped: Shipped, pairs: Sequence[tuple[Path, list[np.ndarray]]], device: torch.device
+) -> list[Prediction]:
+    paths, values = zip(*pairs, strict=True)
+    batch = [torch.from_numpy(np.stack(each)).to(device) for each in zip(*values, strict=True)]
+    logits = outputs(lambda inputs: shipped.module(*inputs), [batch])
+    sure = logits.abs().sigmoid()
+    return [
+        Prediction(path, NAMES[int(logit > 0)], float(probability))
+        for path, logit, probability in zip(paths, logits, sure, strict=True)
+    ]

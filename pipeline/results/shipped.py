@@ -1,0 +1,79 @@
+"""A checkpoint as it leaves the house: what the sensors wrote goes in, logits come out. All preprocessing is inside."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.artifacts import load_checkpoint
+from pipeline.data.arrays import picture
+from pipeline.data.geometry import directions, xyza
+from pipeline.data.raw import CLASSES
+from pipeline.errors import PipelineError
+from pipeline.results.checkpoints import restore
+
+NAMES = tuple(kind.removesuffix("s") for kind in CLASSES)  # cube, sphere: the index is the label
+
+
+class FromPicture(nn.Module):
+    """A net that sees RGB alone."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """(B, 64, 64, 4) uint8 RGBA as in a PNG file -> (B,) logits, above 0 means sphere."""
+        return self.net(picture(rgb))
+
+
+class FromDepth(nn.Module):
+    """A net that sees LiDAR alone."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, depth: Tensor) -> Tensor:
+        """(B, 64, 64) float32 ranges, 50 = no return -> (B,) logits, above 0 means sphere."""
+        return self.net(depth.unsqueeze(1))
+
+
+class FromBoth(nn.Module):
+    """A fusion net, with the angles of the sensor that it was trained on."""
+
+    def __init__(self, net: nn.Module, rays: Tensor) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("rays", rays)  # (3, H, W)
+
+    def forward(self, rgb: Tensor, depth: Tensor) -> Tensor:
+        """(B, 64, 64, 4) uint8 RGBA, (B, 64, 64) float32 ranges -> (B,) logits, above 0 means sphere."""
+        return self.net(picture(rgb), xyza(depth, self.rays))
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A net and what it wants."""
+
+    module: nn.Module
+    sensors: tuple[str, ...]  # the arguments of `module`, in order, by the names of their raw folders
+    about: dict  # what the checkpoint says of itself
+
+
+def open_shipped(path: Path, device: torch.device) -> Shipped:
+    """A net that names classes, from its checkpoint; raises PipelineError if the file holds none."""
+    kind = load_checkpoint(path)[1].get("kind")
+    if kind not in ("fusion", "lidar", "classify"):
+        raise PipelineError(
+            f"{path}: found a net of kind {kind}, which names no class; "
+            f"expected one of runs/fusion/*, runs/lidar or runs/classify/*"
+        )
+    net, about = restore(path, kind, device), load_checkpoint(path)[1]
+    if kind == "classify":
+        return Shipped(FromPicture(net), ("rgb",), about)
+    if kind == "lidar":
+        return Shipped(FromDepth(net), ("lidar",), about)
+    angles = {name: torch.tensor(values) for name, values in about["angles"].items()}
+    return Shipped(FromBoth(net, directions(**angles)).to(device), ("rgb", "lidar"), about)
