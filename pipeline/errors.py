@@ -16,10 +16,7 @@ def run(command: Callable[..., None]) -> None:
     """Run `command` or a typer app with the arguments of the process; what a user can mend ends without a traceback."""
     try:
         command() if isinstance(command, typer.Typer) else typer.run(command)
-    except (
-        PipelineError,
-        OSError,
-    ) as error:  # OSError: a full disk, a folder that may not be written; it names the file
+    except (PipelineError, OSError) as error:  # OSError names the file of a full disk or a folder that bars writing
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except SystemExit as ended:

@@ -37,7 +37,9 @@ def main() -> None:
     seeds, batch = params.seeds, params.cilp.batch
     nets = {part: load_checkpoint(checkpoint_path(RUNS / part, seeds[0]))[1]["net"] for part in Chain._fields}
     chains = {seed: trained_chain(seed, device) for seed in seeds}
-    blank = {seed: untrained_chain(nets, seed, device) for seed in seeds}
+    fresh = {seed: untrained_chain(nets, seed, device) for seed in seeds}
+    # the course gives the LiDAR net: what somebody hands in who has trained nothing
+    blank = {seed: fresh[seed]._replace(lidar=chains[seed].lidar) for seed in seeds}
 
     def each(work: Callable[[int], Any]) -> list[Any]:
         return machine.side_by_side(work, seeds, device)
@@ -54,7 +56,9 @@ def main() -> None:
         return each(lambda seed: scores.of_course(losses[seed], net(seed), data))
 
     trained = each(lambda seed: scores.of_chain(chains[seed], data, batch))
-    untrained = each(lambda seed: scores.of_chain(blank[seed], data, batch))
+    untrained = each(
+        lambda seed: scores.of_chain(blank[seed], data, batch) | {"lidar": scores.of_lidar(fresh[seed].lidar, data)}
+    )
     rows = {part: [row[part] for row in trained] for part in Chain._fields}
     for cell in cell_names(params.matrix.fusion, params.matrix.downsample):
         rows[f"fusion/{cell}"] = again(f"fusion/{cell}", scores.of_cell)

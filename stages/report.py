@@ -4,15 +4,25 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from pipeline.artifacts import RUNS, cell_name, read_array, read_json, read_table, run_folder, write_json, write_text
+from pipeline.artifacts import (
+    RUNS,
+    cell_name,
+    checkpoint_path,
+    read_array,
+    read_json,
+    read_table,
+    run_folder,
+    write_json,
+    write_text,
+)
 from pipeline.config import load
 from pipeline.data.raw import CLASSES
 from pipeline.data.split import read_split
 from pipeline.errors import run
-from pipeline.results import figures, report
+from pipeline.results import cards, chain_tables, figures, report
+from pipeline.results.assessment import MARKS
 
 FOLDER = RUNS / "report"
-CHAIN = ("lidar", "cilp", "project", "classify")
 SHOWN = 8  # pairs in the picture of predictions
 
 
@@ -24,7 +34,6 @@ def draw_curves(fusions: Sequence[str], downsamples: Sequence[str]) -> None:
 
     cells = {name: {each: history("fusion", cell_name(each, name)) for each in fusions} for name in downsamples}
     figures.curves(cells, "val_accuracy", "validation accuracy", FOLDER / "fusion.png")
-    figures.curves({"CILP": {"RGB to LiDAR": history("cilp")}}, "val_top1", "retrieval top-1", FOLDER / "cilp.png")
 
 
 def draw_predictions(cell: str) -> None:
@@ -39,22 +48,50 @@ def draw_predictions(cell: str) -> None:
     figures.predictions(rgb, depth, truth, said, sure, FOLDER / "predictions.png")
 
 
+def draw_chain(cilp: dict, labels: dict, zero_shot: float) -> None:
+    """CILP's epochs, its similarities, and what labels add."""
+    history = read_table(RUNS / "cilp" / "history.tsv")
+    levels = {name: cilp[name] for name in ("chance_top1", "course_chance_loss", "course_floor_loss")}
+    figures.pretraining(history, levels | MARKS, FOLDER / "cilp.png")
+    figures.similarity(read_array(RUNS / "cilp" / "similarity.npy"), FOLDER / "similarity.png")
+    figures.labels(chain_tables.label_curves(labels), zero_shot, labels["chance"], FOLDER / "labels.png")
+
+
+def model_cards(cell: str, seed: int, data: dict, accuracies: dict[str, list[float]]) -> str:
+    """Of the nets that may be shipped: the fusion cell of the lowest validation loss, LiDAR's, the RGB classifiers."""
+    nets = {
+        f"fusion/{cell}": (f"RGB + LiDAR classifier, {cell}", "RGBA picture and LiDAR ranges"),
+        "lidar": ("LiDAR classifier", "LiDAR ranges"),
+        "classify/projector": ("RGB classifier in LiDAR space, projector tuned", "RGBA picture"),
+        "classify/everything": ("RGB classifier in LiDAR space, everything tuned", "RGBA picture"),
+    }
+
+    def card(name: str) -> str:
+        file, told = checkpoint_path(RUNS / name, seed), read_json(RUNS / name / "metrics.json")
+        return cards.card(*nets[name], file, told, accuracies[name], data)
+
+    return "# Model cards\n\n" + "".join(map(card, nets)) + cards.limits(data)
+
+
 def main() -> None:
     params = load()
-    matrix = params.matrix
-    base = matrix.downsample[0]
+    matrix, base = params.matrix, params.matrix.downsample[0]
     cells = report.read_cells(matrix.fusion, matrix.downsample)
-    chain = [read_json(RUNS / stage / "metrics.json") for stage in CHAIN]
     base_cells = {fusion: each[base] for fusion, each in cells.items()}
+    data, labels, evaluated = (read_json(RUNS / stage / "metrics.json") for stage in ("prepare", "labels", "evaluate"))
+    chance = read_json(RUNS / "lidar" / "metrics.json")["chance"]
+    best = cell_name(report.leading(base_cells), base)
     run_folder("report")
     draw_curves(matrix.fusion, matrix.downsample)
-    draw_predictions(cell_name(report.leading(base_cells), base))
-    figures.similarity(read_array(RUNS / "cilp" / "similarity.npy"), FOLDER / "similarity.png")
-    write_json(FOLDER / "summary.json", report.summary(cells, *chain))
-    tables = {"fusion": report.comparison(base_cells)}
-    tables |= {"ablation": report.ablation(cells, base), "chain": report.chain(*chain)}
-    data = read_json(RUNS / "prepare" / "metrics.json")
+    draw_predictions(best)
+    summary = report.summary(cells, evaluated, chance)
+    draw_chain(evaluated["trained"]["cilp"], labels, summary["zero_shot_accuracy"])
+    write_json(FOLDER / "summary.json", summary)
+    tables = {"fusion": report.comparison(base_cells), "ablation": report.ablation(cells, base)}
+    tables |= {"chain": chain_tables.steps(evaluated, chance), "assessment": chain_tables.assessment(evaluated)}
+    tables |= {"labels": chain_tables.labels(labels)} | MARKS
     write_text(FOLDER / "report.md", report.page(data, tables, base_cells, base, len(params.seeds)))
+    write_text(FOLDER / "model_card.md", model_cards(best, params.seeds[0], data, evaluated["accuracies"]))
     print(f"report: {FOLDER / 'report.md'}")
 
 

@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 
-from pipeline.models.cilp import CILP, MAX_SCALE, LidarClassifier, RgbToLidar, build_projector, freeze
+from pipeline.models.cilp import (
+    CILP,
+    MAX_SCALE,
+    FromEmbedding,
+    LidarClassifier,
+    RgbClassifier,
+    RgbToLidar,
+    build_projector,
+    freeze,
+)
 from pipeline.models.contrast import symmetric_cross_entropy
 
 BRANCH = [50, 100, 200, 200]
@@ -21,6 +30,7 @@ def test_published_parameter_counts():
     assert parameters(net.rgb) == 927_650
     assert parameters(net.lidar) == 926_300
     assert parameters(LidarClassifier(BRANCH, [100])) == 906_201
+    assert parameters(RgbClassifier(BRANCH, [100])) == 906_201 + 3 * 50 * 9  # three channels more than depth
     assert parameters(build_projector(200, [1000, 500], 3200)) == 201_000 + 500_500 + 1_603_200
 
 
@@ -90,7 +100,19 @@ def test_freeze_reaches_every_parameter():
 
 
 def test_rgb_to_lidar_is_embedder_projector_head():
-    net = RgbToLidar(CILP(**SMALL).rgb, build_projector(5, [6], 7), torch.nn.Linear(7, 1))
+    net = RgbToLidar(CILP(**SMALL).rgb, FromEmbedding(build_projector(5, [6], 7), torch.nn.Linear(7, 1)))
     rgb = torch.rand(2, 4, 64, 64)
-    torch.testing.assert_close(net(rgb), net.classifier(net.projector(net.embedder(rgb))).squeeze(1))
-    torch.testing.assert_close(net(rgb), net.from_embedding(net.embedder(rgb)))
+    torch.testing.assert_close(net(rgb), net.tail.classifier(net.tail.projector(net.embedder(rgb))).squeeze(1))
+    assert net(rgb).shape == (2,)
+
+
+def test_batch_normalisation_is_in_both_embedders_if_asked_for():
+    counts = {norm: parameters(CILP(**SMALL, norm=norm)) for norm in ("none", "batch")}
+    assert counts["batch"] - counts["none"] == 2 * 2 * (2 + 3)  # a weight and a bias a channel, two embedders
+
+
+def test_depth_is_seen_from_the_centre_in_units_of_the_spread():
+    plain, scaled = LidarClassifier([2], [3]), LidarClassifier([2], [3], centre=24.0, spread=3.0)
+    scaled.load_state_dict(plain.state_dict())
+    depth = torch.rand(2, 1, 64, 64)
+    torch.testing.assert_close(scaled(24 + 3 * depth), plain(depth), rtol=1e-4, atol=1e-5)

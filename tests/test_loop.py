@@ -14,13 +14,13 @@ from pipeline.data.prepare import prepare
 from pipeline.data.simulate import simulate
 from pipeline.data.split import by_scene
 from pipeline.errors import PipelineError
-from pipeline.models.cilp import RgbToLidar, freeze
+from pipeline.models.cilp import FromEmbedding, RgbToLidar, freeze
 from pipeline.models.encoders import mlp
 from pipeline.models.fusion import build_fusion
 from pipeline.results.metrics import classification, prefixed
 from pipeline.results.predict import pair_logits
 from pipeline.training.loop import Task, costs, fit, fit_seeds, rate
-from pipeline.training.losses import embedding_loss, pair_loss, projection_loss
+from pipeline.training.losses import label_loss, pair_loss, projection_loss
 
 CPU = torch.device("cpu")
 
@@ -101,13 +101,13 @@ def test_side_by_side_gives_what_one_after_another_gives():
 
 def test_frozen_parts_are_the_same_bits_afterwards():
     head, embedder = freeze(mlp([3, 4, 1])), freeze(nn.Linear(2, 2))
-    model = RgbToLidar(embedder, nn.Linear(2, 3), head)
+    model = RgbToLidar(embedder, FromEmbedding(nn.Linear(2, 3), head))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     data = Features(torch.randn(8, 2), torch.tensor([0.0, 1.0] * 4))
-    task = Task(model, embedding_loss, Batches(data.rows, torch.arange(8), 4), lambda: {"val_loss": 0.0})
+    task = Task(model, label_loss, Batches(data.rows, torch.arange(8), 4), lambda: {"val_loss": 0.0})
     fit(task, RECIPE, 3, 0, lambda seed, row: None)
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed == {"projector.weight", "projector.bias"}
+    assert changed == {"tail.projector.weight", "tail.projector.bias"}
 
 
 def test_a_diverged_training_says_so():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pipeline.data.arrays import Batch, Features
-from pipeline.training.losses import contrastive_loss, embedding_loss, lidar_loss, pair_loss, projection_loss
+from pipeline.training.losses import contrastive_loss, label_loss, lidar_loss, pair_loss, projection_loss
 
 LABEL = torch.tensor([0.0, 1.0])
 LOG_ODDS_3 = math.log(3)  # a logit of ln 3 is a probability of 3/4
@@ -33,7 +33,7 @@ def test_binary_losses_literally():
     expected = (-math.log(1 / 4) - math.log(3 / 4)) / 2  # three quarters sure of class 1; right once
     assert pair_loss(Says(lambda rgb, lidar: lidar), batch).item() == pytest.approx(expected)
     assert lidar_loss(Says(lambda lidar: lidar), batch).item() == pytest.approx(expected)
-    assert embedding_loss(Says(lambda inputs: inputs), Features(logits, LABEL)).item() == pytest.approx(expected)
+    assert label_loss(Says(lambda inputs: inputs), Features(logits, LABEL)).item() == pytest.approx(expected)
 
 
 def test_pair_loss_gives_rgb_first():

@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from pipeline.errors import PipelineError
-from pipeline.results.metrics import classification, contrastive, majority, prefixed, projection, ranks, retrieval
+from pipeline.results.metrics import (
+    classification,
+    contrastive,
+    geometry,
+    majority,
+    prefixed,
+    projection,
+    ranks,
+    retrieval,
+)
 
 
 def test_classification_literally():
@@ -43,6 +52,8 @@ def test_retrieval_both_ways_beside_chance():
     figures = retrieval(rgb, lidar)
     assert figures["top1"] == figures["top1_reverse"] == 0.8
     assert figures["chance_top1"] == 0.1 and figures["chance_top5"] == 0.5
+    assert figures["mean_rank"] == pytest.approx((8 * 1 + 2 * 10) / 10)  # ties count against: two zeros are last
+    assert figures["chance_mean_rank"] == 5.5
 
 
 def test_embeddings_all_alike_find_nothing():
@@ -65,10 +76,46 @@ def test_contrastive_counts_every_pair_once():
     assert figures["loss"] == pytest.approx(figures["chance_loss"]) == pytest.approx(math.log(2) * 4 / 5)
 
 
+@pytest.mark.parametrize(("scale", "floor"), [(0.5, 2.970), (1.0, 2.488), (1 / 0.07, 1.2e-5)])
+def test_the_floor_of_batches_of_32_is_reached_by_a_simplex(scale, floor):
+    """The published floors; 32 unit vectors with cosines of -1/31 reach them, and no arrangement goes below."""
+    centred = torch.eye(32, dtype=torch.float64) - 1 / 32
+    rows = torch.nn.functional.normalize(centred, dim=1)
+    figures = contrastive(rows, rows, scale, 32)
+    assert figures["loss"] == pytest.approx(figures["floor_loss"], rel=1e-6)
+    assert figures["floor_loss"] == pytest.approx(floor, rel=0.02) and figures["chance_loss"] == math.log(32)
+
+
+def test_a_batch_of_one_pair_has_nothing_to_choose():
+    one = torch.ones(1, 1)
+    assert contrastive(one, one, 2.0, 4) == {"loss": 0.0, "chance_loss": 0.0, "floor_loss": 0.0}
+
+
+def test_the_courses_loss_is_the_loss_at_scale_one_half():
+    """The course takes (s + 1) / 2 for logits; the constant cancels in softmax."""
+    draw = torch.Generator().manual_seed(0)
+    rgb, lidar = torch.nn.functional.normalize(torch.randn(2, 32, 8, generator=draw), dim=2)
+    logits, own = (rgb @ lidar.T + 1) / 2, torch.arange(32)
+    expected = (torch.nn.functional.cross_entropy(logits, own) + torch.nn.functional.cross_entropy(logits.T, own)) / 2
+    assert contrastive(rgb, lidar, 0.5, 32)["loss"] == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_geometry_literally():
+    rgb = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    lidar = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    figures = geometry(rgb, lidar)
+    assert figures["alignment"] == pytest.approx((0 + 2) / 2)  # squared distances 0 and 2
+    assert figures["chance_alignment"] == pytest.approx((4 + 2) / 2)  # of the pairs that do not belong together
+    assert figures["uniformity_rgb"] == pytest.approx(-2 * 2) and figures["uniformity_lidar"] == pytest.approx(-2 * 4)
+    same = torch.tensor([[1.0, 0.0]] * 3)
+    assert geometry(same, same)["uniformity_rgb"] == pytest.approx(0.0)
+
+
 def test_projection_beside_the_mean():
     target = torch.tensor([[0.0, 0.0], [2.0, 2.0]])
     figures = projection(torch.tensor([[0.0, 0.0], [2.0, 1.0]]), target, mean=torch.tensor([1.0, 1.0]))
     assert figures["loss"] == 0.25 and figures["chance_loss"] == 1.0 and figures["r2"] == 0.75
+    assert figures["chance_cosine"] == pytest.approx(0.5)  # of (0, 0), which has no direction, and of (2, 2)
     of_mean = projection(torch.ones(2, 2), target, mean=torch.tensor([1.0, 1.0]))
     assert of_mean["r2"] == 0.0
     with pytest.raises(PipelineError, match="same features"):

@@ -6,7 +6,7 @@ import torch
 from pipeline.artifacts import checkpoint_path, save_checkpoint, save_models
 from pipeline.data.arrays import Batch, Batches
 from pipeline.errors import PipelineError
-from pipeline.models.cilp import CILP, LidarClassifier, RgbToLidar, build_projector
+from pipeline.models.cilp import CILP, FromEmbedding, LidarClassifier, RgbToLidar, build_projector
 from pipeline.models.fusion import build_fusion
 from pipeline.results.checkpoints import restore
 from pipeline.results.predict import embeddings, lidar_logits, outputs, pair_logits, rgb_logits
@@ -21,7 +21,7 @@ FUSION_NET = {"fusion": "late", "downsample": "strided", "widths": {"branch": [2
 
 def rgb_to_lidar() -> RgbToLidar:
     lidar = LidarClassifier(**LIDAR_NET)
-    return RgbToLidar(CILP(**CILP_NET).rgb, build_projector(**PROJECT_NET), lidar.classifier)
+    return RgbToLidar(CILP(**CILP_NET).rgb, FromEmbedding(build_projector(**PROJECT_NET), lidar.classifier))
 
 
 NETS = {

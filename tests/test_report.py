@@ -5,7 +5,7 @@ import pandas as pd
 from PIL import Image
 
 from pipeline.results import figures
-from pipeline.results.report import ablation, chain, comparison, numbers, summary, with_interval
+from pipeline.results.report import ablation, comparison, numbers, summary, with_interval
 
 CELL = {
     "val_loss": 0.02, "val_loss_ci95": 0.01, "loss": 0.03, "loss_ci95": 0.01, "accuracy": 0.99, "accuracy_ci95": 0.004,
@@ -44,34 +44,35 @@ def test_summary_holds_every_cell_and_the_chain():
         "concat": {"maxpool": CELL, "strided": STRIDED},
         "late": {"maxpool": CELL | {"accuracy": 1.0}, "strided": STRIDED},
     }
-    cilp = {
-        "loss": 0.3,
-        "top1": 0.7,
-        "top5": 0.9,
-        "top1_reverse": 0.6,
-        "chance_top1": 0.0025,
-        "chance_top5": 0.0125,
-        "chance_loss": 3.4657,
+    trained = {
+        "lidar": {"accuracy": 0.97},
+        "cilp": {"top1": 0.7, "top5": 0.9, "chance_top1": 0.0025, "chance_top5": 0.0125},
+        "project": {"r2": 0.6},
+        "classify/projector": {"zero_shot_accuracy": 0.8, "accuracy": 0.9},
+        "classify/everything": {"zero_shot_accuracy": 0.8, "accuracy": 0.95},
     }
-    project = {"loss": 0.5, "chance_loss": 1.5, "r2": 0.6}
-    classify = {"zero_shot_accuracy": 0.8, "tuned_accuracy": 0.9, "chance": 0.5}
-    headline = summary(cells, CELL, cilp, project, classify)
+    headline = summary(cells, {"trained": trained}, chance=0.5)
     assert headline["accuracy"] == {
         "concat-maxpool": 0.99,
         "concat-strided": 0.975,
         "late-maxpool": 1.0,
         "late-strided": 0.975,
     }
-    assert headline["tuned_accuracy"] == 0.9 and headline["chance_accuracy"] == 0.5
-    table = chain(CELL, cilp, project, classify)
-    assert "| 0.7000 " in table and "| 0.0025 " in table and "| 1.5000 " in table
+    assert headline["zero_shot_accuracy"] == 0.8 and headline["chance_accuracy"] == 0.5
+    assert headline["tuned_projector_accuracy"] == 0.9 and headline["tuned_everything_accuracy"] == 0.95
 
 
 def test_pictures_are_drawn_and_repeat(tmp_path):
     history = pd.DataFrame({"epoch": [1, 2], "acc": [0.5, 0.9], "acc_seed0": [0.4, 0.9], "acc_seed1": [0.6, 0.9]})
     depth = np.full((2, 64, 64), 50.0)
     depth[:, 20:30, 20:30] = 24.0
+    cilp = pd.DataFrame({"epoch": [1, 2], "val_top1": [0.1, 0.8], "val_course_loss": [3.1, 3.0]})
+    cilp = cilp.assign(**{f"{name}_seed0": cilp[name] for name in ("val_top1", "val_course_loss")})
+    levels = {"chance_top1": 0.01, "course_chance_loss": 3.466, "course_floor_loss": 2.97, "pass_loss": 3.5}
+    net = pd.DataFrame({"labels": [10, 100], "accuracy": [0.6, 0.9], "half": [0.5, 0.05]})
     draw = {
+        "pretraining": lambda path: figures.pretraining(cilp, levels, path),
+        "labels": lambda path: figures.labels({"scratch": net, "probe": net}, 0.95, 0.5, path),
         "similarity": lambda path: figures.similarity(np.eye(4), path),
         "curves": lambda path: figures.curves({"maxpool": {"concat": history}}, "acc", "accuracy", path),
         "predictions": lambda path: figures.predictions(

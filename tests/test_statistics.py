@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.results.statistics import interval, over_seeds
+from pipeline.results.statistics import interval, of_pairs, over_seeds
 
 
 def test_interval_by_students_t():
@@ -21,3 +21,14 @@ def test_over_seeds_names_means_and_half_widths():
     rows = [{"accuracy": 0.9, "chance_top1": 0.5}, {"accuracy": 1.0, "chance_top1": 0.5}]
     assert over_seeds(rows) == {"accuracy": 0.95, "accuracy_ci95": 0.63531, "chance_top1": 0.5}
     assert over_seeds(rows[:1]) == {"accuracy": 0.9, "accuracy_ci95": None, "chance_top1": 0.5}
+
+
+def test_over_seeds_gives_no_interval_to_what_a_formula_says():
+    rows = [{"floor_loss": 0.1, "course_chance_loss": 3.0}] * 2
+    assert over_seeds(rows) == {"floor_loss": 0.1, "course_chance_loss": 3.0}
+
+
+def test_of_pairs_by_wilsons_formula():
+    low, high = of_pairs(8, 10)
+    assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
+    assert of_pairs(400, 400)[0] == pytest.approx(0.9905, abs=1e-4) and of_pairs(400, 400)[1] == 1.0

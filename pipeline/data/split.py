@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.artifacts import write_text
+from pipeline.artifacts import read_table, write_text
 from pipeline.data.raw import CLASSES
 from pipeline.errors import PipelineError
 
@@ -53,11 +53,11 @@ def write_split(path: Path, labels: Sequence[int], scenes: Sequence[int], splits
 
 def read_split(path: Path) -> dict[str, np.ndarray]:
     """Split name -> row numbers; raises PipelineError if the file is absent, malformed, or parts a scene."""
+    table = read_table(path)
     try:
-        table = pd.read_csv(path, sep="\t")
         row, split, scene = table["row"], table["split"], table["scene"]
-    except (OSError, ValueError, KeyError) as error:
-        raise PipelineError(f"{path}: no readable split ({str(error).strip()}); run `dvc repro`") from None
+    except KeyError as error:
+        raise PipelineError(f"{path}: no column {error}; expected row, split and scene; run `dvc repro`") from None
     if list(row) != list(range(len(table))) or set(split) != set(SPLITS):
         raise PipelineError(f"{path}: expected rows 0, 1, 2 ... and each of {', '.join(SPLITS)}; run `dvc repro`")
     parted = scene[split.groupby(scene).transform("nunique") > 1]

@@ -15,6 +15,7 @@ MIN_ACCURACY = 0.95
 BATCHES = 5
 BATCH = 32
 PASS = 9  # points of ten
+MARKS = {"pass_loss": MAX_LOSS, "loss_points": LOSS_POINTS, "min_accuracy": MIN_ACCURACY, "pass_points": PASS}
 
 
 class Assessment(NamedTuple):

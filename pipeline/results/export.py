@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import subprocess
 import warnings
 from collections.abc import Sequence
@@ -69,6 +70,7 @@ def write_onnx(shipped: Shipped, path: Path, metadata: dict[str, str]) -> None:
 
     example = {"rgb": torch.zeros(2, 64, 64, 4, dtype=torch.uint8), "lidar": torch.full((2, 64, 64), 50.0)}
     batch = torch.export.Dim("batch")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is absent
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # of the exporter's own internals
         program = torch.onnx.export(

@@ -44,6 +44,49 @@ def curves(panels: Mapping[str, Mapping[str, pd.DataFrame]], measure: str, label
     _save(figure, path)
 
 
+def pretraining(history: pd.DataFrame, levels: Mapping[str, float], path: Path) -> None:
+    """CILP by epoch on the validation split: retrieval beside the course's loss, both with the levels that matter.
+
+    `levels`: chance_top1, course_chance_loss, course_floor_loss and pass_loss, the course's mark.
+    """
+    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes, measure, label in ((left, "val_top1", "retrieval top-1"), (right, "val_course_loss", "loss")):
+        seeds = history.filter(regex=rf"^{measure}_seed").to_numpy()
+        axes.plot(history["epoch"], history[measure], color=COLOURS[0], marker="o", markersize=3)
+        axes.fill_between(history["epoch"], seeds.min(axis=1), seeds.max(axis=1), color=COLOURS[0], alpha=0.18, lw=0)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set(xlabel="epoch", ylabel=label)
+    left.set(ylim=(0, 1), title="Which LiDAR belongs to this RGB?")
+    left.axhline(levels["chance_top1"], color="grey", ls=":", label="chance")
+    right.set(title="The course's loss")
+    for level, style in {"pass_loss": "--", "course_chance_loss": ":", "course_floor_loss": "-."}.items():
+        name = level.removeprefix("course_").removesuffix("_loss")
+        right.axhline(levels[level], color="grey", ls=style, label=f"{name} {levels[level]:.2f}")
+    for axes in (left, right):
+        axes.legend(frameon=False, loc="center right")
+    _save(figure, path)
+
+
+def labels(nets: Mapping[str, pd.DataFrame], zero_shot: float, chance: float, path: Path) -> None:
+    """Test accuracy by number of labels; each table has the columns labels, accuracy and half, of the 95% interval."""
+    figure = Figure(figsize=(8.4, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for place, (colour, (name, table)) in enumerate(zip(COLOURS, nets.items(), strict=False)):
+        shifted = table["labels"] * (1 + 0.03 * (place - (len(nets) - 1) / 2))  # error bars beside each other
+        low = table["half"].clip(upper=table["accuracy"])
+        high = table["half"].clip(upper=1 - table["accuracy"])
+        axes.errorbar(shifted, table["accuracy"], [low, high], color=colour, label=name, marker="o", ms=3, capsize=2)
+    axes.axhline(zero_shot, color="grey", ls="--", label="zero-shot, no RGB label")
+    axes.axhline(chance, color="grey", ls=":", label="chance")
+    counts = sorted({int(count) for table in nets.values() for count in table["labels"]})
+    axes.set(xscale="log", ylim=(0.4, 1.02), xlabel="labelled pairs", ylabel="test accuracy")
+    axes.set_xticks(counts, [f"{count:,}" for count in counts], minor=False)
+    axes.minorticks_off()
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    _save(figure, path)
+
+
 def predictions(
     rgb: np.ndarray, depth: np.ndarray, truth: Sequence[str], said: Sequence[str], sure: Sequence[float], path: Path
 ) -> None:

@@ -1,6 +1,7 @@
-"""Classes of files that a user names: found, paired, read and predicted batch by batch. A broken file costs only itself."""
+"""Classes of files that a user names: found, paired, read, predicted in batches. A broken file costs only itself."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pipeline.data.raw import ANGLES, SENSORS, DataError, Fault, read_depth, read_rgb
+from pipeline.data.raw import ANGLES, SENSORS, DataError, Fault, read_angles, read_depth, read_rgb
 from pipeline.results.predict import outputs
 from pipeline.results.shipped import NAMES, Shipped
 
@@ -53,18 +54,31 @@ def predict(shipped: Shipped, paths: Iterable[Path], size: int, device: torch.de
     """A prediction or a fault for every file, in order, `size` at a time so that memory stays flat."""
     found = find(paths, shipped.sensors)
     while part := list(islice(found, size)):
-        read = [file if isinstance(file, Fault) else _read(file, shipped.sensors) for file in part]
+        read = [file if isinstance(file, Fault) else _read(file, shipped) for file in part]
         good = [(file, each) for file, each in zip(part, read, strict=True) if not isinstance(each, Fault)]
         said = iter(_predicted(shipped, good, device) if good else [])
         yield from (each if isinstance(each, Fault) else next(said) for each in read)
 
 
-def _read(path: Path, sensors: Sequence[str]) -> list[np.ndarray] | Fault:
+def _read(path: Path, shipped: Shipped) -> list[np.ndarray] | Fault:
     """One array a sensor, or what is wrong with the first broken file."""
     try:
-        return [READ[sensor](counterpart(path, sensor)) for sensor in sensors]
+        if "angles" in shipped.about:
+            home = counterpart(path, "lidar").parent.parent
+            if _angles(home) not in (None, shipped.about["angles"]):
+                expected, fix = "those of the net's training", "train one on this sensor"
+                return Fault(home / "azimuth.npy", "other angles, here or in zenith.npy", expected, fix)
+        return [READ[sensor](counterpart(path, sensor)) for sensor in shipped.sensors]
     except DataError as error:
         return error.args[0]
+
+
+@cache
+def _angles(home: Path) -> dict[str, list[float]] | None:
+    """The angles in a class's folder of the raw layout; None for files that lie elsewhere."""
+    if not all((home / f"{name}.npy").exists() for name in ANGLES):
+        return None
+    return {name: angle.tolist() for name, angle in zip(ANGLES, read_angles(home.parent, home.name), strict=True)}
 
 
 def _predicted(

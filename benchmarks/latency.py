@@ -1,0 +1,68 @@
+"""Latency of one checkpoint, one input at a time and 256, on one thread: torch against ONNX Runtime, in one run.
+
+    python -m benchmarks.latency runs/classify/everything/models/seed0.safetensors
+
+Wants the raw data in data/. Variants take turns, so that a noisy machine troubles all alike.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import torch
+
+from pipeline import device as machine
+from pipeline.errors import run
+from pipeline.results.export import describe, real_inputs, session, write_onnx
+from pipeline.results.shipped import Shipped, open_shipped
+
+
+def variants(shipped: Shipped, onnx: Path, values: list) -> dict[str, Callable[[], object]]:
+    """What is timed: each call takes arrays as the files give them, and ends with logits in memory."""
+    tensors = [torch.from_numpy(each) for each in values]
+    runtime, named = session(onnx), dict(zip(shipped.sensors, values, strict=True))
+
+    def plain() -> torch.Tensor:
+        with torch.inference_mode():
+            return shipped.module(*tensors)
+
+    def mixed() -> torch.Tensor:
+        with torch.inference_mode(), machine.autocast(torch.device("cpu")):
+            return shipped.module(*tensors)
+
+    name = str(machine.precision(torch.device("cpu"))).removeprefix("torch.")
+    return {
+        "torch float32": plain,
+        f"torch {name} autocast": mixed,
+        "ONNX Runtime float32": lambda: runtime.run(None, named),
+    }
+
+
+def main(checkpoint: Path, data: Path = Path("data"), rounds: int = 40) -> None:
+    """Print a table of medians."""
+    torch.set_num_threads(1)
+    shipped = open_shipped(checkpoint, torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as folder:
+        onnx = Path(folder) / "model.onnx"
+        write_onnx(shipped, onnx, describe(checkpoint, shipped))
+        inputs = real_inputs(data, shipped.sensors)
+        print("| batch | variant | median ms | 5% .. 95% ms | faster than torch float32 |\n|---|---|---|---|---|")
+        for size in (1, len(inputs[0])):
+            calls = variants(shipped, onnx, [each[:size] for each in inputs])
+            times: dict[str, list[float]] = {name: [] for name in calls}
+            for turn in range(rounds if size == 1 else max(5, rounds // 8)):
+                for name, call in calls.items():
+                    start = perf_counter()
+                    call()
+                    if turn:  # the first warms up
+                        times[name].append(1000 * (perf_counter() - start))
+            base = median(times["torch float32"])
+            for name, taken in times.items():
+                low, middle, high = (sorted(taken)[round(part * (len(taken) - 1))] for part in (0.05, 0.5, 0.95))
+                print(f"| {size} | {name} | {middle:.2f} | {low:.2f} .. {high:.2f} | x{base / middle:.2f} |")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,117 @@
+"""Files in, classes out: pairing, order, and broken files that cost only themselves."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import device as machine
+from pipeline.artifacts import checkpoint_path, save_models
+from pipeline.data import arrays
+from pipeline.data.raw import Fault
+from pipeline.errors import PipelineError
+from pipeline.models.cilp import CILP, FromEmbedding, LidarClassifier, RgbToLidar, build_projector
+from pipeline.models.fusion import build_fusion
+from pipeline.results.files import Prediction, counterpart, find, predict
+from pipeline.results.predict import input_logits, lidar_logits, pair_logits
+from pipeline.results.shipped import open_shipped
+
+CPU = torch.device("cpu")
+STANDARD = {"centre": 24.0, "spread": 3.0}
+CILP_NET = {"branch": [2, 3], "hidden": [4], "embed": 5, "temperature": 0.07, "norm": "batch"} | STANDARD
+PROJECT_NET = {"embed": 5, "hidden": [6], "target": 3 * 16 * 16}
+LIDAR_NET = {"branch": [2, 3], "head": [4]} | STANDARD
+FUSION_NET = {
+    "fusion": "add",
+    "downsample": "maxpool",
+    "widths": {"branch": [4], "shared": [4], "head": [4]},
+} | STANDARD
+
+
+def rgb_to_lidar() -> RgbToLidar:
+    lidar = LidarClassifier(**LIDAR_NET)
+    return RgbToLidar(CILP(**CILP_NET).rgb, FromEmbedding(build_projector(**PROJECT_NET), lidar.classifier))
+
+
+@pytest.fixture(scope="module")
+def checkpoints(prepared, tmp_path_factory) -> dict[str, Path]:
+    """One untrained net a kind, as the stages save them."""
+    folder, data = tmp_path_factory.mktemp("checkpoints"), arrays.load(prepared, CPU)
+    nets = {
+        "fusion": (lambda: build_fusion(**FUSION_NET), FUSION_NET, {"angles": data.angles}),
+        "lidar": (lambda: LidarClassifier(**LIDAR_NET), LIDAR_NET, {}),
+        "classify": (rgb_to_lidar, {"cilp": CILP_NET, "project": PROJECT_NET, "lidar": LIDAR_NET}, {}),
+        "cilp": (lambda: CILP(**CILP_NET), CILP_NET, {}),
+    }
+    for kind, (build, net, more) in nets.items():
+        save_models(folder / kind, {0: machine.seeded(3, build)}, {"kind": kind, "net": net} | more)
+    return {kind: checkpoint_path(folder / kind, 0) for kind in nets}
+
+
+LOOKS = {
+    "fusion": lambda net, data: pair_logits(net, arrays.Batches(data.with_xyza, data.all_rows)),
+    "lidar": lambda net, data: lidar_logits(net, arrays.Batches(data.with_depth, data.all_rows)),
+    "classify": lambda net, data: input_logits(net, arrays.Batches(data.with_label, data.all_rows)),
+}
+
+
+@pytest.mark.parametrize("kind", LOOKS)
+def test_files_give_what_the_prepared_arrays_give(kind, checkpoints, raw_folder, prepared):
+    shipped = open_shipped(checkpoints[kind], CPU)
+    said = list(predict(shipped, [raw_folder], 5, CPU))  # 12 pairs in batches of 5, 5 and 2
+    logits = LOOKS[kind](shipped.module.net, arrays.load(prepared, CPU))
+    assert [each.name for each in said] == ["sphere" if logit > 0 else "cube" for logit in logits]
+    np.testing.assert_allclose([each.probability for each in said], logits.abs().sigmoid(), rtol=0.01)
+    assert [each.path for each in said] == sorted(each.path for each in said) and len(said) == 12
+
+
+def test_a_net_that_names_no_class_is_refused(checkpoints):
+    with pytest.raises(PipelineError, match="found a net of kind cilp, which names no class; expected one of runs/fu"):
+        open_shipped(checkpoints["cilp"], CPU)
+
+
+def test_broken_files_are_faults_in_their_place_and_the_rest_is_predicted(checkpoints, raw_folder, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(raw_folder, folder)
+    (folder / "cubes" / "rgb" / "0001.png").write_bytes(b"no picture")
+    (folder / "cubes" / "lidar" / "0003.npy").unlink()
+    said = list(predict(open_shipped(checkpoints["fusion"], CPU), [folder], 4, CPU))
+    assert [isinstance(each, Fault) for each in said] == [place in (1, 3) for place in range(12)]
+    assert said[1].path.name == "0001.png" and said[3].path.name == "0003.npy"
+    whole = list(predict(open_shipped(checkpoints["fusion"], CPU), [raw_folder], 4, CPU))
+    assert [each.name for each in said if isinstance(each, Prediction)] == [
+        each.name for place, each in enumerate(whole) if place not in (1, 3)
+    ]
+
+
+def test_a_sensor_with_other_angles_is_refused(checkpoints, raw_folder, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(raw_folder, folder)
+    for name in ("cubes", "spheres"):
+        np.save(folder / name / "azimuth.npy", np.linspace(-0.1, 0.1, 64, dtype=np.float32))
+    said = list(predict(open_shipped(checkpoints["fusion"], CPU), [folder / "cubes"], 4, CPU))
+    assert all(isinstance(each, Fault) and "other angles" in each.found for each in said)
+    alone = list(predict(open_shipped(checkpoints["lidar"], CPU), [folder / "cubes"], 4, CPU))
+    assert all(isinstance(each, Prediction) for each in alone) and len(alone) == 6  # depth needs no angles
+
+
+def test_find_takes_a_pair_once_and_says_what_fits_nothing(raw_folder, tmp_path):
+    home = raw_folder / "cubes"
+    given = [home / "rgb/0002.png", home / "lidar/0002.npy", home / "lidar/0004.npy", tmp_path, tmp_path / "notes.txt"]
+    found = list(find(given, ("rgb", "lidar")))
+    assert found[:2] == [home / "rgb/0002.png", home / "rgb/0004.png"]
+    assert [each.found for each in found[2:]] == ["no .png file", "a .txt file"]
+    assert [each.expected for each in found[2:]] == ["at least one", ".png with .npy"]
+    assert list(find([home], ("lidar",))) == sorted((home / "lidar").iterdir())  # angle files are no frames
+    alone = list(find([home / "lidar/0002.npy"], ("rgb",)))
+    assert alone[0].expected == ".png"
+
+
+def test_a_partner_lies_beside_or_where_the_raw_layout_has_it(tmp_path):
+    assert counterpart(tmp_path / "rgb" / "0001.png", "lidar") == tmp_path / "lidar" / "0001.npy"
+    assert counterpart(tmp_path / "mine" / "0001.png", "lidar") == tmp_path / "mine" / "0001.npy"
+    (tmp_path / "rgb").mkdir()
+    (tmp_path / "rgb" / "0001.npy").touch()
+    assert counterpart(tmp_path / "rgb" / "0001.png", "lidar") == tmp_path / "rgb" / "0001.npy"
