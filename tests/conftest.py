@@ -1,8 +1,11 @@
-"""A tiny data set, simulated and prepared once a session. Tests read it; whoever wants to change it takes a copy."""
+"""A tiny data set and one true run, each made once a session. Whoever changes the run takes it back by git and dvc."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+from commands import ROOT, STAGES, set_params, shell, stages_run
 
 from pipeline.data.prepare import prepare
 from pipeline.data.simulate import simulate
@@ -24,4 +27,24 @@ def prepared(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """Their arrays: 3 scenes to train on, 1 val, 2 test."""
     folder = tmp_path_factory.mktemp("prepare") / "arrays"
     prepare(raw_folder, folder, lambda scenes: by_scene(scenes, FRACTIONS, seed=0))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> Path:
+    """The files that git knows (or would take), committed, with everything run once and committed again."""
+    folder = tmp_path_factory.mktemp("project")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
+    for name in listed.stdout.split("\n"):
+        if (ROOT / name).is_file() and not name.startswith("runs/") and name not in ("dvc.lock", "data.dvc"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    shutil.copy2(folder / "smoke.yaml", folder / "params.yaml")
+    set_params(folder, matrix__fusion=["late", "concat"])
+    shell(folder, "git init -q . && python -m pipeline simulate data --scenes 40 && dvc add -q data")
+    output = shell(folder, "dvc repro")
+    assert {name.split("@")[0] for name in stages_run(output)} == set(STAGES)
+    shell(folder, "git add -A && git commit -qm all")
     return folder

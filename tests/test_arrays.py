@@ -66,6 +66,21 @@ def test_twins_are_a_cube_and_the_sphere_of_its_scene(data: Arrays) -> None:
         assert sorted([*cubes.tolist(), *spheres.tolist()]) == data.splits[split].tolist()
 
 
+def test_labelled_rows_are_balanced_and_drawn_by_seed(data: Arrays) -> None:
+    train = set(data.splits["train"].tolist())
+    picked = data.labelled("train", 4, seed=0)
+    assert data.label[picked].tolist() == [0, 0, 1, 1] and set(picked.tolist()) <= train
+    assert picked.equal(data.labelled("train", 4, seed=0))
+    assert len({tuple(data.labelled("train", 4, seed).tolist()) for seed in range(9)}) > 1
+    assert sorted(data.labelled("train", 6, seed=0).tolist()) == sorted(train)  # all there are
+
+
+def test_pictures_come_with_their_labels(data: Arrays) -> None:
+    rows_ = data.splits["test"]
+    said, batch = data.with_label(rows_), data.with_depth(rows_)
+    assert said.inputs.equal(batch.rgb) and said.target.equal(batch.label)
+
+
 def test_depth_is_standardised_by_the_training_hits(data: Arrays) -> None:
     training = data.depth[data.splits["train"]].double()
     hits = training[training < 50]

@@ -5,10 +5,11 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from pipeline.config import DownsampleName, FusionName, Params, load
+from pipeline.config import DownsampleName, FusionName, NormName, Params, TuningName, load
 from pipeline.errors import PipelineError
-from pipeline.models.encoders import DOWNSAMPLE
+from pipeline.models.encoders import DOWNSAMPLE, NORM
 from pipeline.models.fusion import FUSIONS
+from pipeline.results.chain import TUNINGS
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = ROOT / "smoke.yaml"  # params.yaml is the user's to change
@@ -56,6 +57,7 @@ def test_the_repositorys_params_load() -> None:
 
 def test_names_are_those_of_the_models() -> None:
     assert get_args(FusionName) == tuple(FUSIONS) and get_args(DownsampleName) == tuple(DOWNSAMPLE)
+    assert get_args(NormName) == tuple(NORM) and get_args(TuningName) == tuple(TUNINGS)
 
 
 FAULTS = {
@@ -87,6 +89,15 @@ FAULTS = {
     "epochs of an unknown fusion": (put("fusion.epochs.mul", {"maxpool": 1}), "fusion.epochs.mul is 'mul': Input sho"),
     "a fusion twice": (put("matrix.fusion", ["add", "add"]), "matrix.fusion is ['add', 'add']: expected each of them"),
     "a cell without epochs": (without("fusion.epochs.concat.strided"), "fusion.epochs.concat.strided is missing"),
+    "weights DVC does not watch": (
+        put("lidar.weights", "/home/me/lidar_cnn.pt"),
+        "lidar.weights is '/home/me/lidar_cnn.pt': expected null or a file in pretrained/: copy it there",
+    ),
+    "the folder for weights": (put("lidar.weights", "pretrained"), "lidar.weights is 'pretrained': expected null or"),
+    "an odd number of labels": (put("labels.counts", [10, 7]), "labels.counts.1 is 7: Input should be a multiple of 2"),
+    "an unknown norm": (put("cilp.norm", "layer"), "cilp.norm is 'layer': Input should be 'none' or 'batch'"),
+    "an odd CILP batch": (put("cilp.batch", 33), "cilp.batch is 33: Input should be a multiple of 2"),
+    "a tuning without epochs": (without("classify.everything.epochs"), "classify.everything.epochs is missing: add it"),
     "no seeds": (put("seeds", []), "seeds is []: List should have at least 1 item"),
     "a seed twice": (put("seeds", [0, 1, 0]), "seeds is [0, 1, 0]: expected each of them once"),
     "a negative seed": (put("seeds", [0, -1]), "seeds.1 is -1: Input should be greater than or equal to 0"),

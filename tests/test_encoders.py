@@ -17,6 +17,13 @@ def test_each_block_halves_the_picture(downsample):
     assert flat_size(64, [4, 8, 16]) == 16 * 16 * 16
 
 
+def test_batch_normalisation_follows_every_convolution():
+    kinds = [type(layer).__name__ for layer in trunk([4, 8, 16], norm="batch")]
+    assert kinds == ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"] * 2
+    kinds = [type(layer).__name__ for layer in trunk([4, 8], "strided", "batch")]
+    assert kinds == ["Conv2d", "BatchNorm2d", "ReLU"]
+
+
 def test_flat_size_agrees_with_the_trunk_on_a_side_that_halves_unevenly():
     channels = [1, 2, 3, 5]
     assert trunk(channels)(torch.zeros(1, 1, 20, 20)).numel() == flat_size(20, channels) == 5 * 2 * 2

@@ -1,0 +1,121 @@
+"""The chain: untrained nets are at chance in every figure, frozen parts stay, shortcuts give what long ways give."""
+
+import math
+
+import pytest
+import torch
+
+from pipeline import device as machine
+from pipeline.artifacts import checkpoint_path, save_models
+from pipeline.data import arrays
+from pipeline.data.arrays import Batches
+from pipeline.data.prepare import prepare
+from pipeline.data.simulate import simulate
+from pipeline.data.split import by_scene
+from pipeline.errors import PipelineError
+from pipeline.models.cilp import CILP
+from pipeline.results import chain, scores
+from pipeline.results.predict import embeddings, input_logits
+
+CPU = torch.device("cpu")
+STANDARD = {"centre": 24.0, "spread": 3.0}
+NETS = {
+    "lidar": {"branch": [8, 16, 16], "head": [8]} | STANDARD,
+    "cilp": {"branch": [8, 16, 16], "norm": "batch", "hidden": [16], "embed": 24, "temperature": 0.07} | STANDARD,
+    "project": {"embed": 24, "hidden": [16], "target": 16 * 8 * 8},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> arrays.Arrays:
+    """120 scenes, 96 of them to test on."""
+    folder = tmp_path_factory.mktemp("chain")
+    simulate(folder / "raw", 120, 0)
+    fractions = {"train": 0.1, "val": 0.1, "test": 0.8}
+    prepare(folder / "raw", folder / "arrays", lambda scenes: by_scene(scenes, fractions, 0))
+    return arrays.load(folder / "arrays", CPU)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_an_untrained_chain_is_at_chance_in_every_figure(seed, norm, data):
+    nets = chain.untrained_chain(NETS | {"cilp": NETS["cilp"] | {"norm": norm}}, seed, CPU)
+    figures = scores.of_chain(nets, data, batch=32)
+    cilp, pairs = figures["cilp"], 192
+    for way in ("", "_reverse"):
+        assert cilp[f"top1{way}"] <= 4 / pairs and cilp[f"top5{way}"] <= 15 / pairs
+        assert cilp[f"mean_rank{way}"] == pytest.approx(cilp["chance_mean_rank"], rel=0.15)
+    assert cilp["course_loss"] == pytest.approx(cilp["course_chance_loss"], abs=0.01)
+    assert cilp["course_chance_loss"] == pytest.approx(math.log(32))
+    assert cilp["loss"] == pytest.approx(cilp["chance_loss"], abs=0.05)
+    assert cilp["alignment"] == pytest.approx(cilp["chance_alignment"], abs=0.02)
+    assert abs(cilp["uniformity_rgb"]) < 0.5 and abs(cilp["uniformity_lidar"]) < 0.5
+    assert figures["project"]["r2"] <= 0 and figures["project"]["cosine"] < figures["project"]["chance_cosine"]
+    assert abs(figures["lidar"]["accuracy"] - 0.5) < 0.1
+    assert abs(figures["classify"]["zero_shot_accuracy"] - 0.5) < 0.1
+    marks = scores.of_course(cilp["course_loss"], nets.classifier(), data)
+    assert marks.points == 5  # half of the course's points, for nothing
+
+
+def test_the_similarities_are_of_rgb_against_lidar(data):
+    model = chain.untrained_chain(NETS, 0, CPU).cilp
+    shown = Batches(data.with_depth, data.twins("test")[:4])
+    rgb, lidar = embeddings(model, shown)
+    matrix = rgb @ lidar.T
+    assert not torch.allclose(matrix.diagonal(), torch.ones(8), atol=0.05)  # that of RGB against RGB would be ones
+    one = next(iter(shown))
+    with torch.inference_mode(), machine.autocast(CPU):
+        expected = model.rgb(one.rgb[1:2]) @ model.lidar(one.lidar[2:3]).T
+    assert matrix[1, 2].item() == pytest.approx(expected.item(), abs=0.01)  # row RGB, column LiDAR
+
+
+def test_no_batch_holds_a_pair_twice_so_no_negative_is_false(data):
+    """The two pairs of a scene differ in shape: negatives by intent. No pair meets itself but as its own positive."""
+    batches = Batches(lambda rows: rows, data.twins("train"), 8)
+    seen = list(batches.shuffled(machine.generator(0)))
+    assert all(len(rows.unique()) == len(rows) for rows in seen)
+    assert sorted(torch.cat(seen).tolist()) == data.splits["train"].tolist()
+
+
+def test_tuning_the_projector_alone_freezes_the_rest_and_sees_each_picture_once(data):
+    net = chain.untrained_chain(NETS, 0, CPU).classifier()
+    rows = data.splits["val"]
+    expected = input_logits(net, Batches(data.with_label, rows))
+    part, take = chain.TUNINGS["projector"](net, data)
+    torch.testing.assert_close(input_logits(part, Batches(take, rows)), expected, rtol=0.02, atol=0.01)
+    trainable = {name for name, each in net.named_parameters() if each.requires_grad}
+    assert trainable == {f"tail.projector.{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")}
+    before = {name: value.clone() for name, value in net.embedder.state_dict().items()}
+    part.train()(take(rows).inputs)  # batch normalisation in the embedder keeps its running figures
+    assert all(torch.equal(value, before[name]) for name, value in net.embedder.state_dict().items())
+
+
+def test_tuning_everything_leaves_nothing_frozen(data):
+    net = chain.untrained_chain(NETS, 0, CPU).classifier()
+    part, take = chain.TUNINGS["everything"](net, data)
+    assert part is net and all(each.requires_grad for each in net.parameters())
+    assert take(data.splits["val"]).inputs.shape[1:] == (4, 64, 64)
+
+
+def test_untrained_nets_differ_by_seed_and_repeat():
+    first, again, other = (chain.untrained_chain(NETS, seed, CPU).cilp.rgb.features[2][0].weight for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_a_chain_of_checkpoints_is_put_together_by_stage(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(chain, "RUNS", tmp_path)
+    nets = chain.untrained_chain(NETS, 5, CPU)
+    for part, net in zip(chain.Chain._fields, nets, strict=True):
+        save_models(tmp_path / part, {5: net}, {"kind": part, "net": NETS[part]})
+    assert scores.of_chain(chain.trained_chain(5, CPU), data, 32) == scores.of_chain(nets, data, 32)
+    checkpoint_path(tmp_path / "project", 5).unlink()
+    with pytest.raises(PipelineError, match="project/models/seed5.safetensors: not found"):
+        chain.trained_chain(5, CPU)
+
+
+def test_the_courses_batches_are_in_the_order_of_the_arrays(data):
+    """All cubes, then all spheres: twins, which make a batch harder, stay apart."""
+    model: CILP = chain.untrained_chain(NETS, 0, CPU).cilp
+    twins = chain.score_cilp(model, Batches(data.with_depth, data.twins("test")), 32)
+    rows = chain.score_cilp(model, Batches(data.with_depth, data.splits["test"]), 32)
+    assert twins["course_loss"] == pytest.approx(rows["course_loss"], abs=1e-4)
