@@ -18,6 +18,7 @@ from pipeline.training.losses import contrastive_loss
 from pipeline.training.tracking import Tracker
 
 SHOWN = 32  # pairs in the similarity matrix: one batch, the picture people know
+KEPT = ("val_loss", *(f"val_{name}{way}" for way in ("", "_reverse") for name in ("top1", "top5", "mean_rank")))
 
 
 def main() -> None:
@@ -40,7 +41,8 @@ def main() -> None:
     with Tracker(folder, params.seeds, section.epochs, device, asdict(section)) as tracker:
         fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
         save_models(folder, models, {"kind": "cilp", "net": net})
-        rows = machine.side_by_side(lambda model: score_cilp(model, test, section.batch), list(models.values()), device)
+        scores = machine.side_by_side(lambda model: score_cilp(model, test, section.batch), list(models.values()), device)
+        rows = [score | {name: fit.best[name] for name in KEPT} for score, fit in zip(scores, fitted, strict=True)]
         metrics = over_seeds(rows) | costs(models, fitted)
         rgb, lidar = embeddings(models[params.seeds[0]], shown)
         write_array(folder / "similarity.npy", (rgb @ lidar.T).numpy())  # (32, 32), row = RGB, column = LiDAR
