@@ -41,8 +41,8 @@ def main() -> None:
     with Tracker(folder, params.seeds, section.epochs, device, asdict(section)) as tracker:
         fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
         save_models(folder, models, {"kind": "cilp", "net": net})
-        scores = machine.side_by_side(lambda model: score_cilp(model, test, section.batch), list(models.values()), device)
-        rows = [score | {name: fit.best[name] for name in KEPT} for score, fit in zip(scores, fitted, strict=True)]
+        told = machine.side_by_side(lambda seed: score_cilp(models[seed], test, section.batch), params.seeds, device)
+        rows = [row | {name: fit.best[name] for name in KEPT} for row, fit in zip(told, fitted, strict=True)]
         metrics = over_seeds(rows) | costs(models, fitted)
         rgb, lidar = embeddings(models[params.seeds[0]], shown)
         write_array(folder / "similarity.npy", (rgb @ lidar.T).numpy())  # (32, 32), row = RGB, column = LiDAR
