@@ -155,5 +155,5 @@ def load_checkpoint(path: Path) -> tuple[dict, dict]:
         raise PipelineError(f"{path}: not found; run `dvc repro` to make it") from None
     except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
         raise PipelineError(
-            f"{path}: not a checkpoint of this project ({error}); delete it and run `dvc repro`"
+            f"{path}: not a checkpoint of this project ({error}); name another file, or make it again by `dvc repro`"
         ) from None

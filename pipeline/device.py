@@ -20,6 +20,7 @@ import torch  # noqa: E402  (the variable above is read when CUDA starts)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _stop = threading.Event()
+_building = threading.Lock()
 
 
 class Stopped(Exception):
@@ -48,9 +49,13 @@ def autocast(device: torch.device) -> AbstractContextManager:
 
 
 def seeded(seed: int, build: Callable[[], Result]) -> Result:
-    """Build a module with weights drawn from `seed`; torch draws initial weights from its global generator only."""
-    torch.manual_seed(seed)
-    return build()
+    """Build a module with weights drawn from `seed`; torch draws initial weights from its global generator only.
+
+    Threads take turns: one in the middle of another's draws would change both.
+    """
+    with _building:
+        torch.manual_seed(seed)
+        return build()
 
 
 def generator(seed: int) -> torch.Generator:

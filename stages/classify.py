@@ -50,13 +50,13 @@ def main(tuning: TuningName) -> None:
     before = [prefixed("zero_shot", classification(said, label)) for said in on_test()]
     with Tracker(folder, params.seeds, section.epochs, device, asdict(section) | {"tuning": tuning}) as tracker:
         fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
-        nets = {
-            part: load_checkpoint(checkpoint_path(RUNS / part, params.seeds[0]))[1]["net"] for part in Chain._fields
-        }
-        save_models(folder, models, {"kind": "classify", "net": nets})
+        about = {part: load_checkpoint(checkpoint_path(RUNS / part, params.seeds[0]))[1] for part in Chain._fields}
+        nets = {part: each["net"] for part, each in about.items()}
+        given = {name: value for name, value in about["lidar"].items() if name == "weights_sha256"}
+        save_models(folder, models, {"kind": "classify", "net": nets} | given)
         after = on_test()
         rows = [old | classification(said, label) for old, said in zip(before, after, strict=True)]
-        metrics = over_seeds(rows) | {"chance": majority(label)} | costs(models, fitted)
+        metrics = over_seeds(rows) | {"chance": majority(label)} | costs(models, fitted) | given
         tracker.summary(metrics)
     write_array(folder / "logits.npy", np.stack(after))  # (S, N of test)
     write_json(folder / "metrics.json", metrics)

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
 from pipeline import device as machine
 from pipeline.artifacts import run_folder, save_models, write_json
 from pipeline.config import load
@@ -25,8 +27,7 @@ def main() -> None:
     train = arrays.Batches(data.with_depth, data.splits["train"], section.batch)
     val, test = (arrays.Batches(data.with_depth, data.splits[name]) for name in ("val", "test"))
     net = {"branch": section.branch, "head": section.head}
-    source = {} if section.weights is None else {"weights_sha256": fingerprint(Path(section.weights))}
-    net |= {} if source else data.standard  # the course's weights take depth as it is
+    net |= data.standard if section.weights is None else {}  # the course's weights take depth as it is
 
     def score(model: LidarClassifier, batches: arrays.Batches) -> dict[str, float]:
         return classification(lidar_logits(model, batches), data.label[batches.rows])
@@ -40,20 +41,22 @@ def main() -> None:
 
     def given(seed: int) -> Fitted:
         """No training: the same weights for every seed, and one row of history."""
-        model = models[seed].to(device).eval()
+        model = models[seed].to(device, memory_format=torch.channels_last).eval()
         row = {"epoch": 0, "lr": 0.0, **prefixed("val", score(model, val))}
         tracker.epoch(seed, row)
         return Fitted([], row, 0.0, machine.peak_memory(device))
 
+    source = {}
     if section.weights is not None:
         for model in models.values():
             load_weights(model, Path(section.weights))
+        source = {"weights_sha256": fingerprint(Path(section.weights))}
     with Tracker(folder, params.seeds, section.epochs, device, asdict(section) | source) as tracker:
         if section.weights is None:
             fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
         else:
             fitted = machine.side_by_side(given, params.seeds, device)
-        save_models(folder, models, {"kind": "lidar", "net": net})
+        save_models(folder, models, {"kind": "lidar", "net": net} | source)
         rows = machine.side_by_side(lambda model: score(model, test), list(models.values()), device)
         chance = {"chance": majority(data.label[test.rows])}
         metrics = over_seeds(rows) | chance | costs(models, fitted) | source

@@ -27,7 +27,7 @@ SHOWN = 8  # pairs in the picture of predictions
 
 
 def draw_curves(fusions: Sequence[str], downsamples: Sequence[str]) -> None:
-    """Validation accuracy of all cells by epoch, and CILP's retrieval."""
+    """Validation accuracy of all cells by epoch."""
 
     def history(*run: str) -> pd.DataFrame:
         return read_table(RUNS.joinpath(*run) / "history.tsv")
@@ -89,7 +89,8 @@ def main() -> None:
     write_json(FOLDER / "summary.json", summary)
     tables = {"fusion": report.comparison(base_cells), "ablation": report.ablation(cells, base)}
     tables |= {"chain": chain_tables.steps(evaluated, chance), "assessment": chain_tables.assessment(evaluated)}
-    tables |= {"labels": chain_tables.labels(labels)} | MARKS
+    tables |= {"labels": chain_tables.labels(labels), "train_loss": chain_tables.worst_train_loss(labels)} | MARKS
+    tables |= {"zero_shot": report.with_interval(evaluated["trained"]["classify/projector"], "zero_shot_accuracy", 3)}
     write_text(FOLDER / "report.md", report.page(data, tables, base_cells, base, len(params.seeds)))
     write_text(FOLDER / "model_card.md", model_cards(best, params.seeds[0], data, evaluated["accuracies"]))
     print(f"report: {FOLDER / 'report.md'}")

@@ -27,7 +27,8 @@ def test_a_batch_counts_only_above_the_mark_and_only_the_first_160_pairs_count()
 
 
 def test_fewer_pairs_are_cut_into_fifths():
-    assert len(assess(3.0, RIGHT[:20], TURNS[:20]).accuracies) == 5
+    assert assess(3.0, RIGHT[:20], TURNS[:20]).points == 10
+    assert assess(3.0, RIGHT[:16], TURNS[:16]).points == 10  # fifths of 4, 3, 3, 3 and 3
 
 
 def test_table_lists_the_seeds():

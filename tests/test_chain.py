@@ -69,8 +69,8 @@ def test_the_similarities_are_of_rgb_against_lidar(data):
     assert matrix[1, 2].item() == pytest.approx(expected.item(), abs=0.01)  # row RGB, column LiDAR
 
 
-def test_no_batch_holds_a_pair_twice_so_no_negative_is_false(data):
-    """The two pairs of a scene differ in shape: negatives by intent. No pair meets itself but as its own positive."""
+def test_no_batch_holds_two_pairs_of_one_scene_and_shape(data):
+    """So no negative is false: the two pairs of a scene differ in shape, and are negatives by intent."""
     batches = Batches(lambda rows: rows, data.twins("train"), 8)
     seen = list(batches.shuffled(machine.generator(0)))
     assert all(len(rows.unique()) == len(rows) for rows in seen)

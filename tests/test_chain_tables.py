@@ -68,9 +68,13 @@ def test_a_card_states_its_file_with_intervals_over_pairs_and_over_seeds():
     # 196 of 200 by Wilson's formula: 0.9497 .. 0.9922
     for shown in ("`runs/x.safetensors`", "196 of 200 pairs, 0.9800; over test pairs 0.9497 to 0.9922", "906,201"):
         assert shown in text
-    assert "over 2 seeds | 0.9900 ± 0.0100" in text and "200 pairs of the training split" in text
-    given = cards.card("LiDAR classifier", "", Path("f"), TOLD | {"weights_sha256": "abc"}, [0.98], DATA)
-    assert "elsewhere: weights with SHA-256 abc" in given and "training split" not in given
+    assert "mean of seeds (2) | 0.9900 ± 0.0100" in text and "200 pairs of the training split" in text
+    lidar, chained = (
+        cards.card("", "", Path("f"), TOLD | {"weights_sha256": "abc", "epochs": epochs}, [0.98], DATA)
+        for epochs in (0, 4)
+    )
+    assert "LiDAR weights with SHA-256 abc, trained elsewhere" in lidar and "training split" not in lidar
+    assert "SHA-256 abc" in chained and "training split" in chained
 
 
 def test_limits_span_both_classes():

@@ -38,6 +38,14 @@ def test_items_run_side_by_side_on_a_cpu() -> None:
     assert len(side_by_side(lambda _: barrier.wait(10), range(5), CPU)) == 5
 
 
+def test_first_weights_do_not_depend_on_who_else_is_building() -> None:
+    def weights(seed: int) -> float:
+        return seeded(seed, lambda: nn.Linear(300, 300).weight.sum().item())
+
+    alone = [weights(seed) for seed in range(4)]
+    assert all(side_by_side(weights, range(4), CPU) == alone for _ in range(10))
+
+
 def test_items_run_one_after_another_elsewhere() -> None:
     def work(item: int) -> tuple[int, bool]:
         return item, threading.current_thread() is threading.main_thread()

@@ -7,8 +7,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from test_files import checkpoints  # noqa: F401  (a fixture)
+from test_files import write_checkpoints
 
+from pipeline.data import arrays
 from pipeline.errors import PipelineError
 from pipeline.results import export as module
 from pipeline.results.export import commit, data_hash, export, real_inputs, session
@@ -17,9 +18,14 @@ from pipeline.results.shipped import open_shipped
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(scope="module")
+def checkpoints(prepared, tmp_path_factory):
+    return write_checkpoints(tmp_path_factory.mktemp("checkpoints"), arrays.load(prepared, CPU), spreading=False)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fusion", "lidar", "classify"])
-def test_onnx_gives_torchs_logits_for_any_batch(kind, checkpoints, raw_folder, tmp_path):  # noqa: F811
+def test_onnx_gives_torchs_logits_for_any_batch(kind, checkpoints, raw_folder, tmp_path):
     out = tmp_path / "new" / "model.onnx"
     done = export(checkpoints[kind], out, raw_folder)
     assert done.pairs == 12 and done.difference <= 1e-4
@@ -30,6 +36,9 @@ def test_onnx_gives_torchs_logits_for_any_batch(kind, checkpoints, raw_folder, t
         said = session(out).run(["logit"], dict(zip(shipped.sensors, part, strict=True)))[0]
         with torch.inference_mode():
             np.testing.assert_allclose(said, shipped.module(*map(torch.from_numpy, part)).numpy(), atol=1e-4)
+    content = out.read_bytes()  # no trace of where it was made
+    assert b"site-packages" not in content and str(checkpoints[kind].parent).encode() not in content
+    assert b"pipeline/models" not in content
     said = {prop.key: prop.value for prop in onnx.load(out).metadata_props}
     assert said == done.metadata
     assert json.loads(said["classes"]) == ["cube", "sphere"] and json.loads(said["about"])["kind"] == kind
@@ -37,15 +46,19 @@ def test_onnx_gives_torchs_logits_for_any_batch(kind, checkpoints, raw_folder, t
 
 
 @pytest.mark.slow
-def test_an_export_that_differs_leaves_no_file(checkpoints, raw_folder, tmp_path, monkeypatch):  # noqa: F811
+@pytest.mark.parametrize(("off", "shown"), [(2e-4, "0.0002"), (float("nan"), "nan")])
+def test_an_export_that_differs_leaves_no_file(off, shown, checkpoints, raw_folder, tmp_path, monkeypatch):
     honest = module.compare
-    monkeypatch.setattr(module, "compare", lambda *given: honest(*given) + 2e-4)
-    with pytest.raises(PipelineError, match="model.onnx: ONNX Runtime's logits differ from torch's by 0.0002"):
+    # the batch of one is right, the whole is not
+    monkeypatch.setattr(
+        module, "compare", lambda net, path, values: honest(net, path, values) + off * (len(values[0]) > 1)
+    )
+    with pytest.raises(PipelineError, match=f"model.onnx: ONNX Runtime's logits differ from torch's by {shown}"):
         export(checkpoints["lidar"], tmp_path / "model.onnx", raw_folder)
     assert not list(tmp_path.iterdir())
 
 
-def test_compare_sees_a_difference(checkpoints, raw_folder, monkeypatch):  # noqa: F811
+def test_compare_sees_a_difference(checkpoints, raw_folder, monkeypatch):
     shipped = open_shipped(checkpoints["lidar"], CPU)
     values = real_inputs(raw_folder, shipped.sensors)
     with torch.inference_mode():
@@ -56,10 +69,11 @@ def test_compare_sees_a_difference(checkpoints, raw_folder, monkeypatch):  # noq
             return [logits + np.float32(0.5)]
 
     monkeypatch.setattr(module, "session", lambda path: Session())
-    assert module.compare(shipped, None, values) == pytest.approx(0.5, abs=1e-5)
+    expected = 0.5 / max(1, np.abs(logits).max())
+    assert module.compare(shipped, None, values) == pytest.approx(expected, abs=1e-5)
 
 
-def test_inputs_that_are_no_data_are_refused(checkpoints, tmp_path):  # noqa: F811
+def test_inputs_that_are_no_data_are_refused(checkpoints, tmp_path):
     with pytest.raises(PipelineError, match="no .npy file; .*--inputs FOLDER"):
         export(checkpoints["lidar"], tmp_path / "model.onnx", tmp_path)
     assert not list(tmp_path.iterdir())
@@ -69,7 +83,8 @@ def test_inputs_come_from_all_over_the_folder(raw_folder):
     depth = real_inputs(raw_folder, ["lidar"], count=4)[0]
     assert depth.shape == (4, 64, 64) and depth.dtype == np.float32
     whole = real_inputs(raw_folder, ["lidar"])[0]
-    np.testing.assert_array_equal(depth, whole[[0, 3, 6, 9]])
+    np.testing.assert_array_equal(depth, whole[[0, 3, 7, 11]])
+    assert len(real_inputs(raw_folder, ["lidar"], count=7)[0]) == 7
 
 
 def test_the_commit_says_when_files_have_changed(tmp_path, monkeypatch):

@@ -91,24 +91,29 @@ def test_export_writes_a_file_that_onnx_runtime_runs(project, tmp_path):
     assert told["data_md5"] in (project / "data.dvc").read_text()
 
 
-def test_weights_of_the_course_replace_the_training(project):
-    set_params(project, lidar__weights="pretrained/lidar_cnn.pt")
+def test_weights_of_the_course_replace_the_training_and_one_seed_is_enough(project):
+    """The whole pipeline on them, with one seed and no few-label counts, which leave no interval and one column."""
+    set_params(project, lidar__weights="pretrained/lidar_cnn.pt", seeds=[0], labels__counts=[])
     weights = {name: tensor / 10 for name, tensor in LidarClassifier([50, 100, 200, 200], [100]).state_dict().items()}
     path = project / "pretrained" / "lidar_cnn.pt"
-    torch.save(weights, path)
-    assert "lidar_cnn" not in shell(project, "git status --porcelain")
-    assert "lidar" in stages_run(shell(project, "dvc repro lidar"))
-    told = read(project, "lidar/metrics.json")
-    assert told["weights_sha256"] == fingerprint(path) and told["epochs"] == 0 and told["accuracy_ci95"] == 0
-    for seed in (0, 1):
-        kept, about = load_checkpoint(checkpoint_path(project / "runs" / "lidar", seed))
+    try:
+        torch.save(weights, path)
+        assert "lidar_cnn" not in shell(project, "git status --porcelain")
+        assert {"lidar", "evaluate", "report"} <= stages_run(shell(project, "dvc repro"))
+        told = read(project, "lidar/metrics.json")
+        assert told["weights_sha256"] == fingerprint(path) and told["epochs"] == 0 and told["accuracy_ci95"] is None
+        kept, about = load_checkpoint(checkpoint_path(project / "runs" / "lidar", 0))
         assert all(kept[name].equal(value) for name, value in weights.items()) and "centre" not in about["net"]
-    torch.save({name: tensor + 1 for name, tensor in weights.items()}, path)
-    assert "lidar" in stages_run(shell(project, "dvc repro lidar"))  # DVC sees that the file is another
-    torch.save({name: value for name, value in weights.items() if name != "embedder.3.bias"}, path)
-    before = checkpoint_path(project / "runs" / "lidar", 0).read_bytes()
-    output = shell(project, "python -m stages.lidar", expect=1)
-    assert "error: pretrained/lidar_cnn.pt: embedder.3.bias is missing" in output and "Traceback" not in output
-    assert checkpoint_path(project / "runs" / "lidar", 0).read_bytes() == before
-    path.unlink()
-    shell(project, "git checkout -q . && dvc checkout -q")
+        assert (project / "runs/report/model_card.md").read_text().count(fingerprint(path)) == 3
+        torch.save({name: tensor + 1 for name, tensor in weights.items()}, path)
+        assert "lidar" in stages_run(shell(project, "dvc repro lidar"))  # DVC sees that the file is another
+        torch.save({name: value for name, value in weights.items() if name != "embedder.3.bias"}, path)
+        before = checkpoint_path(project / "runs" / "lidar", 0).read_bytes()
+        output = shell(project, "python -m stages.lidar", expect=1)
+        assert "error: pretrained/lidar_cnn.pt: embedder.3.bias is missing" in output and "Traceback" not in output
+        assert checkpoint_path(project / "runs" / "lidar", 0).read_bytes() == before
+        path.unlink()
+        assert "error: pretrained/lidar_cnn.pt: found nothing" in shell(project, "python -m stages.lidar", expect=1)
+    finally:
+        path.unlink(missing_ok=True)
+        shell(project, "git checkout -q . && dvc checkout -q")

@@ -9,7 +9,7 @@ from pipeline.errors import PipelineError
 from pipeline.models.cilp import CILP, FromEmbedding, LidarClassifier, RgbToLidar, build_projector
 from pipeline.models.fusion import build_fusion
 from pipeline.results.checkpoints import restore
-from pipeline.results.predict import embeddings, lidar_logits, outputs, pair_logits, rgb_logits
+from pipeline.results.predict import embeddings, lidar_logits, outputs, pair_logits
 
 CPU = torch.device("cpu")
 STANDARD = {"centre": 24.0, "spread": 3.0}
@@ -17,6 +17,10 @@ CILP_NET = {"branch": [2, 3], "hidden": [4], "embed": 5, "temperature": 0.07} | 
 PROJECT_NET = {"embed": 5, "hidden": [6], "target": 3 * 16 * 16}
 LIDAR_NET = {"branch": [2, 3], "head": [4]} | STANDARD
 FUSION_NET = {"fusion": "late", "downsample": "strided", "widths": {"branch": [2], "embed": 3, "head": [4]}} | STANDARD
+
+
+def rgb_logits(net, batches):
+    return outputs(lambda batch: net(batch.rgb), batches)
 
 
 def rgb_to_lidar() -> RgbToLidar:

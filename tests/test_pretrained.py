@@ -86,7 +86,10 @@ def test_a_file_that_does_not_fit_is_refused_by_its_first_fault(kind, net, tmp_p
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
-@pytest.mark.parametrize("content", [b"", b"no torch file", b"PK\x03\x04 half a zip"], ids=["empty", "text", "cut"])
+JUNK = {"empty": b"", "text": b"no torch file", "cut": b"PK\x03\x04 half a zip", "a pickle of nothing": b"\x80\x02."}
+
+
+@pytest.mark.parametrize("content", JUNK.values(), ids=JUNK)
 def test_a_broken_file_is_refused(content, net, tmp_path):
     path = tmp_path / "weights.pt"
     path.write_bytes(content)
@@ -97,6 +100,14 @@ def test_a_broken_file_is_refused(content, net, tmp_path):
 def test_an_absent_file_is_refused_with_what_to_do(net, tmp_path):
     with pytest.raises(PipelineError, match="nowhere.pt: found nothing; copy the file there, or set lidar.weights"):
         load_weights(net, tmp_path / "nowhere.pt")
+
+
+def test_a_script_and_a_folder_are_refused_by_name(net, tmp_path):
+    torch.jit.script(torch.nn.Linear(1, 1)).save(str(tmp_path / "script.pt"))
+    with pytest.raises(PipelineError, match="script.pt: found a TorchScript archive; expected a state_dict"):
+        load_weights(net, tmp_path / "script.pt")
+    with pytest.raises(PipelineError, match="found a folder; expected a file"):
+        load_weights(net, tmp_path)
 
 
 class Hostile:

@@ -1,4 +1,4 @@
-"""Model cards: what each net that may leave the house is, what it was measured to do, and where that ends."""
+"""Model cards: what each net that is fit for use is, what it was measured to do, and where that ends."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ CARD = """## {title}
 | parameters | {parameters:,} |
 | trained on | {source} |
 | test accuracy of this file | {right} of {test} pairs, {accuracy:.4f}; over test pairs {low:.4f} to {high:.4f} |
-| test accuracy over {seeds} seeds | {mean} |
+| test accuracy, mean of seeds ({seeds}) | {mean} |
 | chance | {chance:.4f} |
 
 """
@@ -63,10 +63,15 @@ def card(title: str, sees: str, file: Path, metrics: Metrics, seeds: Sequence[fl
 
 
 def _source(metrics: Metrics, data: Metrics) -> str:
-    if "weights_sha256" in metrics:
-        return f"elsewhere: weights with SHA-256 {metrics['weights_sha256']}"
+    """Where the weights come from; figures of weights trained elsewhere may be flattered."""
     train, val = (sum(data[split].values()) for split in ("train", "val"))
-    return f"{train:,} pairs of the training split; the epoch was chosen on {val:,} others"
+    here = f"{train:,} pairs of the training split; the epoch was chosen on {val:,} others"
+    if "weights_sha256" not in metrics:
+        return here
+    given = (
+        f"LiDAR weights with SHA-256 {metrics['weights_sha256']}, trained elsewhere, perhaps on these very test pairs"
+    )
+    return f"{here}; {given}" if metrics["epochs"] else given
 
 
 def limits(data: Mapping[str, Any]) -> str:

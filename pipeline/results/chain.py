@@ -13,11 +13,11 @@ from pipeline import device as machine
 from pipeline.artifacts import RUNS, checkpoint_path
 from pipeline.data.arrays import Arrays, Batches, Features, Take
 from pipeline.models.cilp import CILP, FromEmbedding, LidarClassifier, RgbToLidar, build_projector, freeze
+from pipeline.results.assessment import BATCH
 from pipeline.results.checkpoints import restore
 from pipeline.results.metrics import Metrics, contrastive, geometry, prefixed, projection, retrieval
 from pipeline.results.predict import embeddings, outputs
 
-COURSE_BATCH = 32
 COURSE_SCALE = 0.5  # the course takes (s + 1) / 2 of the similarities for logits; a constant does not matter to softmax
 
 
@@ -68,7 +68,7 @@ def score_cilp(model: CILP, batches: Batches, size: int) -> Metrics:
     rgb, lidar = embeddings(model, batches)
     scale, order = float(model.scale.detach()), batches.rows.argsort().cpu()
     own = contrastive(rgb, lidar, scale, size) | {"temperature": 1 / scale}
-    course = prefixed("course", contrastive(rgb[order], lidar[order], COURSE_SCALE, COURSE_BATCH))
+    course = prefixed("course", contrastive(rgb[order], lidar[order], COURSE_SCALE, BATCH))
     return own | course | retrieval(rgb, lidar) | geometry(rgb, lidar)
 
 

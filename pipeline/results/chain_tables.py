@@ -21,8 +21,8 @@ STEPS = (
     ("CILP: top-5, LiDAR to RGB", "cilp", "top5_reverse", "chance_top5", 1),
     ("CILP: mean rank, LiDAR to RGB", "cilp", "mean_rank_reverse", "chance_mean_rank", 1),
     ("CILP: alignment of true pairs", "cilp", "alignment", "chance_alignment", 0),
-    ("CILP: uniformity, RGB", "cilp", "uniformity_rgb", 0, None),
-    ("CILP: uniformity, LiDAR", "cilp", "uniformity_lidar", 0, None),
+    ("CILP: uniformity, RGB", "cilp", "uniformity_rgb", None, None),
+    ("CILP: uniformity, LiDAR", "cilp", "uniformity_lidar", None, None),
     ("projector: mean squared error", "project", "loss", "chance_loss", 0),
     ("projector: R2", "project", "r2", 0, 1),
     ("projector: cosine similarity", "project", "cosine", "chance_cosine", 1),
@@ -77,6 +77,11 @@ def labels(metrics: Mapping[str, Any]) -> str:
             for count in counts
         ]
     )
+
+
+def worst_train_loss(metrics: Mapping[str, Any]) -> float:
+    """The highest mean training loss at the end of any training: a net that never learnt would show here."""
+    return max(figures.get("train_loss", 0.0) for name in NETS for figures in metrics[name].values())
 
 
 def label_curves(metrics: Mapping[str, Any]) -> dict[str, pd.DataFrame]:

@@ -27,13 +27,18 @@ class Prediction(NamedTuple):
 def find(paths: Iterable[Path], sensors: Sequence[str]) -> Iterator[Path | Fault]:
     """Every file of the first sensor among `paths` and below the folders in it; what fits nothing comes as a fault.
 
-    A file of another sensor stands for its pair, which comes once.
+    A file of another sensor stands for its pair, and a pair named twice comes once.
     """
     suffix, seen = SENSORS[sensors[0]], set()
     for path in paths:
-        if path.is_dir():
+        if not path.exists():
+            yield Fault(path, "nothing", "a file or a folder", "check the name")
+        elif path.is_dir():
             inside = [file for file in sorted(path.rglob(f"*{suffix}")) if file.stem not in ANGLES]
-            yield from inside or [Fault(path, f"no {suffix} file", "at least one", "name another folder")]
+            yield from [file for file in inside if file not in seen]
+            if not inside:
+                yield Fault(path, f"no {suffix} file", "at least one", "name another folder")
+            seen.update(inside)
         elif path.suffix in {SENSORS[sensor] for sensor in sensors}:
             first = counterpart(path, sensors[0])
             if first not in seen:

@@ -30,11 +30,6 @@ def lidar_logits(model: nn.Module, batches: Iterable[Batch]) -> Tensor:
     return outputs(lambda batch: model(batch.lidar), batches)
 
 
-def rgb_logits(model: nn.Module, batches: Iterable[Batch]) -> Tensor:
-    """Logits (N,) of a net that sees RGB alone."""
-    return outputs(lambda batch: model(batch.rgb), batches)
-
-
 def input_logits(model: nn.Module, batches: Iterable[Features]) -> Tensor:
     """Logits (N,) of a net that sees one input: pictures, or what a frozen embedder said of them."""
     return outputs(lambda batch: model(batch.inputs), batches)

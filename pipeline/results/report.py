@@ -112,10 +112,9 @@ def summary(cells: Mapping[str, Mapping[str, Metrics]], evaluated: Mapping[str, 
 PAGE = """# RGB + LiDAR fusion and CILP: results
 
 {pairs} pairs of RGB and LiDAR: {train} to train on, {val} to choose the epoch by, {test} to report on, split by scene.
-Figures are means over {seeds} seeds ± the half-width of the 95% interval (Student's t). The interval speaks of the
-seeds, not of the choice of test pairs: one pair more or less is {pair:.4f} of accuracy.
-
-± 0.0000 means that all seeds got the same number of pairs right, not that the figure is exact.
+Figures are means over seeds ({seeds} here) ± the half-width of the 95% interval (Student's t), which a single seed
+does not have. The interval speaks of the seeds, not of the choice of test pairs: one pair more or less is {pair:.4f}
+of accuracy. ± 0.0000 means that all seeds got the same number of pairs right, not that the figure is exact.
 
 ## Fusion
 Which way to join the modalities? All nets of this table downsample by {base}; best and worst differ by {gap:.1f} test
@@ -141,14 +140,17 @@ classifier, whose head then names the class from RGB alone: zero-shot with every
 labels, either the projector alone or everything. All {test} test pairs compete in the retrieval.
 
 {chain}
-Untrained is what the same nets give before any training, with the trained LiDAR net where they aim at it. Chance
-and best possible come from formulas: the contrastive loss of batches of B pairs is ln B when nothing is known, and
-B vectors cannot all point apart, so it cannot fall below ln(1 + (B - 1) exp(-s B / (B - 1))) at scale s. The course's
-loss has s = 1/2 and nothing learned, which is why it stands almost still while retrieval rises:
+Untrained is what the same nets give before any training, with the trained LiDAR net where they aim at it. Chance is
+1/N, 5/N and (N + 1)/2 for retrieval, the more frequent class for accuracy, and the mean of the training targets for
+the projector; alignment's is that of pairs that do not belong together, of the trained nets as the projector's. A
+contrastive loss of batches of B pairs is ln B when nothing is known, and B vectors cannot all point apart, so it
+cannot fall below ln(1 + (B - 1) exp(-s B / (B - 1))) at scale s. Uniformity is 0 when all embeddings are alike, near
+-4 when they are evenly spread. The course's loss has s = 1/2: it is near its floor within a few epochs, and says
+little of the retrieval, which goes on rising:
 
 ![Retrieval and the course's loss on the validation split, by epoch](cilp.png)
 
-![Similarity matrix of 32 test pairs](similarity.png)
+![Similarity matrix of test pairs](similarity.png)
 
 Row RGB, column LiDAR; neighbours 2k and 2k + 1 are the cube and the sphere of one scene (first seed). They count as
 different pairs, in training too: only the shape tells them apart, and the shape is what the embeddings are for.
@@ -158,14 +160,17 @@ A loss under {pass_loss} gives {loss_points} points, each of five batches above 
 {pass_points} of 10 pass. Here on batches with as many cubes as spheres; a column lists the seeds:
 
 {assessment}
-The pass mark of the loss lies above chance, ln 32 = 3.466, so that nets without any training have half of the points.
+In the course's batches of 32, chance is ln 32 = 3.466: below the pass mark, so that untrained nets have those points.
 
 ### What pretraining buys
 Test accuracy of RGB classifiers by the number of labelled pairs they are trained on, each seed with its own draw:
 
 {labels}
-From scratch: CILP's RGB trunk and the LiDAR net's head, untrained. Linear probe: a linear classifier on the frozen RGB
-embedding. Projector and everything: the zero-shot classifier, tuned; it rests on a LiDAR net that saw all labels.
+From scratch: CILP's RGB trunk and the LiDAR net's head, untrained. Linear probe: a linear classifier on the frozen
+RGB embedding. Projector and everything: the zero-shot classifier, tuned; it rests on a LiDAR net that saw all labels
+of the training split, and zero-shot it has {zero_shot}. Few labels are seen often, so that every net trains long
+enough: the highest mean training loss at the end is {train_loss:.3f}. All but the probe choose their epoch by the
+whole validation split.
 
 ![Test accuracy by number of labels](labels.png)
 

@@ -1,4 +1,4 @@
-"""A checkpoint as it leaves the house: what the sensors wrote goes in, logits come out. All preprocessing is inside."""
+"""A checkpoint ready for use: what the sensors wrote goes in, logits come out. All preprocessing is inside."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,16 +64,21 @@ class Shipped:
 
 def open_shipped(path: Path, device: torch.device) -> Shipped:
     """A net that names classes, from its checkpoint; raises PipelineError if the file holds none."""
-    kind = load_checkpoint(path)[1].get("kind")
+    if not path.is_file():
+        raise PipelineError(f"{path}: found no file; expected one such as runs/lidar/models/seed0.safetensors")
+    about = load_checkpoint(path)[1]
+    kind = about.get("kind")
     if kind not in ("fusion", "lidar", "classify"):
         raise PipelineError(
             f"{path}: found a net of kind {kind}, which names no class; "
             f"expected one of runs/fusion/*, runs/lidar or runs/classify/*"
         )
-    net, about = restore(path, kind, device), load_checkpoint(path)[1]
+    net = restore(path, kind, device)
     if kind == "classify":
         return Shipped(FromPicture(net), ("rgb",), about)
     if kind == "lidar":
         return Shipped(FromDepth(net), ("lidar",), about)
+    if "angles" not in about:
+        raise PipelineError(f"{path}: found a fusion net without the angles of its sensor; train it again")
     angles = {name: torch.tensor(values) for name, values in about["angles"].items()}
     return Shipped(FromBoth(net, directions(**angles)).to(device), ("rgb", "lidar"), about)

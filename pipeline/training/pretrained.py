@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from pipeline.errors import PipelineError
 
+_FIX = "give the course's lidar_cnn.pt, or set lidar.branch and lidar.head to the net of your file"
+
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Give `model` the weights in `path`; raises PipelineError, and leaves the model alone, unless every one fits.
@@ -21,11 +23,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
     expected = model.state_dict()
     for name, tensor in expected.items():
         if name not in found:
-            raise PipelineError(f"{path}: {name} is missing; expected {_shape(tensor)}; {_fix()}")
+            raise PipelineError(f"{path}: {name} is missing; expected {_shape(tensor)}; {_FIX}")
         _check(path, name, found[name], tensor)
     unknown = next((name for name in found if name not in expected), None)
     if unknown is not None:
-        raise PipelineError(f"{path}: found {unknown}, which the net does not have; {_fix()}")
+        raise PipelineError(f"{path}: found {unknown}, which the net does not have; {_FIX}")
     model.load_state_dict(found)
 
 
@@ -38,35 +40,37 @@ def _read(path: Path) -> Mapping[str, Any]:
     """The state_dict in a file; tensors and plain containers alone are read, so nothing in it can run."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise PipelineError(f"{path}: found nothing; copy the file there, or set lidar.weights to null") from None
-    except pickle.UnpicklingError:
-        raise PipelineError(
-            f"{path}: found pickled objects or no torch file at all, which is not read since it could run code; "
-            f"expected a state_dict: save it again by torch.save(model.state_dict(), ...)"
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise PipelineError(
-            f"{path}: not a whole torch file ({reason}); expected a state_dict; copy it again"
-        ) from None
+    except Exception as error:  # foreign bytes make the reader raise almost anything
+        raise PipelineError(f"{path}: {_refusal(error)}") from None
     if not isinstance(found, Mapping):
-        raise PipelineError(f"{path}: found a {type(found).__name__}; expected a state_dict; {_fix()}")
+        raise PipelineError(f"{path}: found a {type(found).__name__}; expected a state_dict; {_FIX}")
     return found
+
+
+def _refusal(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "found nothing; copy the file there, or set lidar.weights to null"
+    if isinstance(error, IsADirectoryError):
+        return "found a folder; expected a file with a state_dict; name the file"
+    if "TorchScript" in str(error):
+        return "found a TorchScript archive; expected a state_dict: save that of torch.jit.load(...) instead"
+    if isinstance(error, pickle.UnpicklingError):
+        return (
+            "found pickled objects or no torch file at all, which is not read since it could run code; "
+            "expected a state_dict: save it again by torch.save(model.state_dict(), ...)"
+        )
+    reason = str(error).strip().split("\n")[0]
+    return f"not a whole torch file ({reason}); expected a state_dict; copy it again"
 
 
 def _check(path: Path, name: str, found: Any, expected: Tensor) -> None:
     if not isinstance(found, Tensor):
-        raise PipelineError(f"{path}: {name} is a {type(found).__name__}; expected {_shape(expected)}; {_fix()}")
+        raise PipelineError(f"{path}: {name} is a {type(found).__name__}; expected {_shape(expected)}; {_FIX}")
     if found.shape != expected.shape or not found.is_floating_point():
-        raise PipelineError(f"{path}: {name} is {_shape(found)}; expected {_shape(expected)}; {_fix()}")
+        raise PipelineError(f"{path}: {name} is {_shape(found)}; expected {_shape(expected)}; {_FIX}")
     if not found.isfinite().all():
         raise PipelineError(f"{path}: {name} holds NaN or infinite values; expected finite ones; copy the file again")
 
 
 def _shape(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
-
-
-def _fix() -> str:
-    return "give the course's lidar_cnn.pt, or set lidar.branch and lidar.head to the net of your file"
