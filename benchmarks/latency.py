@@ -60,7 +60,8 @@ def main(checkpoint: Path, data: Path = Path("data"), rounds: int = 40) -> None:
                         times[name].append(1000 * (perf_counter() - start))
             base = median(times["torch float32"])
             for name, taken in times.items():
-                low, middle, high = (sorted(taken)[round(part * (len(taken) - 1))] for part in (0.05, 0.5, 0.95))
+                low, high = (sorted(taken)[round(part * (len(taken) - 1))] for part in (0.05, 0.95))
+                middle = median(taken)
                 print(f"| {size} | {name} | {middle:.2f} | {low:.2f} .. {high:.2f} | x{base / middle:.2f} |")
 
 
