@@ -62,7 +62,6 @@ def predict(
 ) -> None:
     """Name the class of every file or pair; exit code 1 if any could not be read."""
     from pipeline import device as machine
-    from pipeline.data.raw import Fault
     from pipeline.results import files, shipped
 
     device, broken = machine.choose(), 0
@@ -70,7 +69,7 @@ def predict(
     if not as_json:
         print("path\tclass\tprobability")
     for said in files.predict(net, paths, batch, device):
-        if isinstance(said, Fault):
+        if isinstance(said, raw.Fault):
             broken += 1
             print(f"error: {said}", file=sys.stderr)
         elif as_json:

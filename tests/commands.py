@@ -11,6 +11,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 STAGES = ["prepare", "fusion", "compare", "ablation", "lidar", "cilp", "project", "classify", "labels", "evaluate"]
 STAGES += ["report"]
+TUNINGS = ["classify/projector", "classify/everything"]
 ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "DVC_NO_ANALYTICS": "1",

@@ -9,11 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from commands import ENVIRONMENT, read, set_params, shell, stages_run
+from commands import ENVIRONMENT, TUNINGS, read, set_params, shell, stages_run
 
 from pipeline.artifacts import cell_names, checkpoint_path
-
-TUNINGS = ["classify/projector", "classify/everything"]
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import onnx
 import pandas as pd
 import pytest
 import torch
-from commands import read, set_params, shell, stages_run
+from commands import TUNINGS, read, set_params, shell, stages_run
 
 from pipeline import device as machine
 from pipeline.artifacts import checkpoint_path, load_checkpoint, read_array
@@ -16,8 +16,6 @@ from pipeline.models.cilp import LidarClassifier
 from pipeline.results.checkpoints import restore
 from pipeline.results.predict import embeddings
 from pipeline.training.pretrained import fingerprint
-
-TUNINGS = ["classify/projector", "classify/everything"]
 
 pytestmark = pytest.mark.slow
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from pipeline.artifacts import checkpoint_path, save_checkpoint, save_models
-from pipeline.data.arrays import Batch, Batches
+from pipeline.data.arrays import Batch, Batches, Features
 from pipeline.errors import PipelineError
 from pipeline.models.cilp import CILP, FromEmbedding, LidarClassifier, RgbToLidar, build_projector
 from pipeline.models.fusion import build_fusion
 from pipeline.results.checkpoints import restore
-from pipeline.results.predict import embeddings, lidar_logits, outputs, pair_logits
+from pipeline.results.predict import embeddings, input_logits, lidar_logits, outputs, pair_logits
 
 CPU = torch.device("cpu")
 STANDARD = {"centre": 24.0, "spread": 3.0}
@@ -20,7 +20,7 @@ FUSION_NET = {"fusion": "late", "downsample": "strided", "widths": {"branch": [2
 
 
 def rgb_logits(net, batches):
-    return outputs(lambda batch: net(batch.rgb), batches)
+    return input_logits(net, (Features(batch.rgb, batch.label) for batch in batches))
 
 
 def rgb_to_lidar() -> RgbToLidar:
