@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from pipeline.artifacts import cell_names
 from pipeline.config import load
 from pipeline.data import pinned, raw
 from pipeline.data import simulate as simulator
@@ -41,8 +40,7 @@ def params() -> None:
     from pipeline import device as machine  # brings torch, which the other commands do without
 
     asked = load()
-    cells = cell_names(asked.matrix.fusion, asked.matrix.downsample)
-    print(f"params.yaml: {len(asked.seeds)} seeds, {len(cells)} cells: {', '.join(cells)}")
+    print(f"params.yaml: {len(asked.seeds)} seeds, {len(asked.matrix)} cells: {', '.join(asked.matrix)}")
     device = machine.choose()
     print(f"device: {device}, {machine.precision(device)}")
 

@@ -3,11 +3,12 @@
 Checkpoints are safetensors files: nothing in them can run, and equal weights give equal bytes.
 """
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,19 +31,14 @@ def run_folder(stage: str, cell: str | None = None) -> Path:
     return folder
 
 
-def cell_name(fusion: str, downsample: str) -> str:
-    """The one spelling of a cell: the key that DVC's matrix gives it."""
-    return f"{fusion}-{downsample}"
-
-
-def cell_names(fusions: Sequence[str], downsamples: Sequence[str]) -> list[str]:
-    """All cells of the matrix, in its order. Readers ask this, never the folder: old cells stay on disk."""
-    return [cell_name(fusion, downsample) for fusion in fusions for downsample in downsamples]
-
-
 def checkpoint_path(folder: Path, seed: int) -> Path:
     """The weights of one seed, below the run folder of their stage or cell."""
     return folder / "models" / f"seed{seed}.safetensors"
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file, to say later which one it was."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager

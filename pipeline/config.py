@@ -21,8 +21,10 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.errors import PipelineError
 
-FusionName = Literal["late", "concat", "add", "hadamard"]
-DownsampleName = Literal["maxpool", "strided"]
+FusionName = Literal[
+    "rgb", "lidar", "early", "late", "late_frozen", "concat", "add", "hadamard", "matmul", "gated", "attention"
+]
+DownsampleName = Literal["maxpool", "strided", "strided_extra"]
 NormName = Literal["none", "batch"]
 TuningName = Literal["projector", "everything"]
 PRETRAINED = Path("pretrained")  # DVC watches this folder, so that other weights retrain what rests on them
@@ -46,16 +48,34 @@ PositiveInt = Annotated[int, Field(strict=True, gt=0)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Share = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, lt=1)]
 Widths = list[PositiveInt]
+Severities = Annotated[list[PositiveFloat], Field(min_length=1), AfterValidator(_distinct)]
+Portions = Annotated[list[Annotated[PositiveFloat, Field(le=1)]], Field(min_length=1), AfterValidator(_distinct)]
 Branch = Annotated[Widths, Field(min_length=1, max_length=6)]  # each width halves the 64 pixels
 _strict = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, config=_strict)
-class Matrix:
-    """The cells of the fusion study: every fusion with every downsampling."""
+class Cell:
+    """One net of the fusion study."""
 
-    fusion: Annotated[list[FusionName], Field(min_length=1), AfterValidator(_distinct)]
-    downsample: Annotated[list[DownsampleName], Field(min_length=1), AfterValidator(_distinct)]
+    fusion: FusionName
+    downsample: DownsampleName
+    epochs: PositiveInt
+
+    @property
+    def name(self) -> str:
+        """The one spelling of a cell: its key in the matrix, in DVC, and its folder."""
+        return f"{self.fusion}-{self.downsample}"
+
+
+def _named_as_they_are(cells: dict[str, Cell]) -> dict[str, Cell]:
+    for name, cell in cells.items():
+        if name != cell.name:
+            raise ValueError(f"the cell {name} is a {cell.fusion} with {cell.downsample}: call it {cell.name}")
+    return cells
+
+
+Matrix = Annotated[dict[str, Cell], Field(min_length=1), AfterValidator(_named_as_they_are)]
 
 
 @dataclass(frozen=True, config=_strict)
@@ -81,10 +101,18 @@ class Prepare:
 
 @dataclass(frozen=True, config=_strict)
 class LateNet:
-    """Each modality alone down to a vector of `embed` values; the vectors meet in the head."""
+    """Each modality alone down to a vector of `embed` values; the vectors meet in the head, or one goes there alone."""
 
     branch: Branch
     embed: PositiveInt
+    head: Widths
+
+
+@dataclass(frozen=True, config=_strict)
+class EarlyNet:
+    """Both modalities stacked before the first convolution."""
+
+    branch: Branch
     head: Widths
 
 
@@ -103,35 +131,81 @@ class IntermediateNet:
         return self
 
 
+@dataclass(frozen=True, config=_strict, kw_only=True)
+class AttentionNet(IntermediateNet):
+    heads: PositiveInt
+
+    @model_validator(mode="after")
+    def _share_channels_evenly(self) -> "AttentionNet":
+        if self.branch[-1] % self.heads:
+            raise ValueError(f"{self.branch[-1]} channels cannot be shared evenly among {self.heads} heads")
+        return self
+
+
 @dataclass(frozen=True, config=_strict)
 class Nets:
+    rgb: LateNet
+    lidar: LateNet
+    early: EarlyNet
     late: LateNet
+    late_frozen: LateNet
     concat: IntermediateNet
     add: IntermediateNet
     hadamard: IntermediateNet
+    matmul: IntermediateNet
+    gated: IntermediateNet
+    attention: AttentionNet
 
 
 @dataclass(frozen=True, config=_strict, kw_only=True)
 class Recipe:
-    """How weights are found: Adam, a linear warm-up over the share `warmup` of all steps, then the schedule."""
+    """How weights are found: Adam, a linear warm-up over the share `warmup` of all steps, then the schedule.
+
+    A gradient longer than `clip` is shortened to it; null leaves all as they are.
+    """
 
     lr: PositiveFloat
     batch: PositiveInt
     warmup: Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
     schedule: Literal["cosine", "constant"]
+    clip: PositiveFloat | None
 
 
 @dataclass(frozen=True, config=_strict, kw_only=True)
 class Fusion(Recipe):
-    epochs: dict[FusionName, dict[DownsampleName, PositiveInt]]
     nets: Nets
 
-    def epochs_of(self, fusion: str, downsample: str) -> int:
-        """Epochs of one cell; raises PipelineError if the table has none."""
-        try:
-            return self.epochs[fusion][downsample]
-        except KeyError:
-            raise PipelineError(f"params.yaml: fusion.epochs.{fusion}.{downsample} is missing: add it") from None
+
+@dataclass(frozen=True, config=_strict, kw_only=True)
+class Curve(Recipe):
+    """The fusions on few scenes: `epochs` of at least `steps` batches each."""
+
+    epochs: PositiveInt
+    steps: PositiveInt
+    downsample: DownsampleName
+    fusions: Annotated[list[FusionName], Field(min_length=1), AfterValidator(_distinct)]
+    scenes: Annotated[list[PositiveInt], Field(min_length=1), AfterValidator(_distinct)]
+
+
+@dataclass(frozen=True, config=_strict)
+class Faults:
+    """Severities of each sensor fault, from mild to strong, in the units of data/degrade.py."""
+
+    lidar_noise: Severities
+    lidar_dropout: Portions
+    lidar_beams: Annotated[Widths, Field(min_length=1), AfterValidator(_distinct)]
+    lidar_range: Severities
+    rgb_dark: Portions
+    rgb_noise: Severities
+    rgb_blur: Severities
+    rgb_colour: Severities
+
+
+@dataclass(frozen=True, config=_strict)
+class Stress:
+    scenes: PositiveInt
+    seed: Seed
+    faults: Faults
 
 
 @dataclass(frozen=True, config=_strict, kw_only=True)
@@ -188,19 +262,13 @@ class Params:
     matrix: Matrix
     prepare: Prepare
     fusion: Fusion
+    curve: Curve
+    stress: Stress
     lidar: Lidar
     cilp: Cilp
     project: Project
     classify: Classify
     labels: Labels
-
-    @model_validator(mode="after")
-    def _every_cell_has_epochs(self) -> "Params":
-        for fusion in self.matrix.fusion:
-            for downsample in self.matrix.downsample:
-                if downsample not in self.fusion.epochs.get(fusion, {}):
-                    raise ValueError(f"fusion.epochs.{fusion}.{downsample} is missing, and matrix has that cell")
-        return self
 
 
 def load(path: Path = Path("params.yaml")) -> Params:

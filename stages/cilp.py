@@ -34,7 +34,7 @@ def main() -> None:
 
     def task(seed: int) -> Task:
         model = machine.seeded(seed, lambda: CILP(**net))
-        return Task(model, contrastive_loss, train, lambda: prefixed("val", score_cilp(model, val, section.batch)))
+        return Task(model, contrastive_loss, train, lambda net: prefixed("val", score_cilp(net, val, section.batch)))
 
     tasks = {seed: task(seed) for seed in params.seeds}
     models = {seed: task.model for seed, task in tasks.items()}

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline import device as machine
 from pipeline.artifacts import RUNS, checkpoint_path, load_checkpoint, run_folder, save_models, write_array, write_json
@@ -33,18 +33,19 @@ def main(tuning: TuningName) -> None:
     assembled = dict(zip(params.seeds, machine.side_by_side(assemble, params.seeds, device), strict=True))
     models, parts = ({seed: each[i] for seed, each in assembled.items()} for i in (0, 1))
 
-    def logits(seed: int, split: str) -> Tensor:
-        part, take = parts[seed]
-        return input_logits(part, arrays.Batches(take, data.splits[split]))
+    def logits(net: nn.Module, seed: int, split: str) -> Tensor:
+        return input_logits(net, arrays.Batches(parts[seed][1], data.splits[split]))
 
     def on_test() -> list[Tensor]:
-        return machine.side_by_side(lambda seed: logits(seed, "test"), params.seeds, device)
+        return machine.side_by_side(lambda seed: logits(parts[seed][0], seed, "test"), params.seeds, device)
 
     def task(seed: int) -> Task:
         part, take = parts[seed]
         known = data.label[data.splits["val"]]
         train = arrays.Batches(take, data.splits["train"], section.batch)
-        return Task(part, label_loss, train, lambda: prefixed("val", classification(logits(seed, "val"), known)))
+        return Task(
+            part, label_loss, train, lambda net: prefixed("val", classification(logits(net, seed, "val"), known))
+        )
 
     tasks = {seed: task(seed) for seed in params.seeds}
     before = [prefixed("zero_shot", classification(said, label)) for said in on_test()]

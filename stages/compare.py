@@ -3,15 +3,15 @@
 from pipeline.artifacts import run_folder, write_text
 from pipeline.config import load
 from pipeline.errors import run
-from pipeline.results.report import comparison, numbers, read_cells
+from pipeline.results import evidence, fusion_tables
+from pipeline.results.cells import numbers, test_pairs
 
 
 def main() -> None:
-    matrix, folder = load().matrix, run_folder("compare")
-    base = matrix.downsample[0]
-    cells = {fusion: each[base] for fusion, each in read_cells(matrix.fusion, [base]).items()}
-    table = comparison(cells)
-    write_text(folder / "fusion.csv", numbers(cells).to_csv(lineterminator="\n"))
+    params, folder = load(), run_folder("compare")
+    study = evidence.comparison(params.matrix, test_pairs())
+    table = fusion_tables.comparison(study)
+    write_text(folder / "fusion.csv", numbers(study.cells).to_csv(lineterminator="\n"))
     write_text(folder / "fusion.md", table)
     print(table)
 

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from pipeline import device as machine
-from pipeline.artifacts import RUNS, cell_names, checkpoint_path, load_checkpoint, read_json, run_folder, write_json
+from pipeline.artifacts import RUNS, checkpoint_path, load_checkpoint, read_json, run_folder, write_json
 from pipeline.config import load
 from pipeline.data import arrays
 from pipeline.errors import PipelineError, run
@@ -24,7 +24,7 @@ def hold(name: str, figures: Mapping[str, Any], tolerance: float) -> None:
     """Raises PipelineError unless `figures` are those in the stage's own metrics.json."""
     told = read_json(RUNS / name / "metrics.json")
     for key, value in figures.items():
-        if key.endswith("_ci95"):  # follows from the seeds' values, as the mean does
+        if key.endswith(("_ci95", "_sd")):  # follow from the seeds' values, as the mean does
             continue
         if not abs(value - told.get(key, float("inf"))) <= tolerance * max(1, abs(value)):
             raise PipelineError(
@@ -62,7 +62,7 @@ def main() -> None:
         lambda seed: scores.of_chain(submitted[seed], data, batch) | {"lidar": scores.of_lidar(bare[seed].lidar, data)}
     )
     rows = {part: [row[part] for row in trained] for part in Chain._fields}
-    for cell in cell_names(params.matrix.fusion, params.matrix.downsample):
+    for cell in params.matrix:
         rows[f"fusion/{cell}"] = again(f"fusion/{cell}", scores.of_cell)
     for tuning in TUNINGS:
         tuned = again(f"classify/{tuning}", scores.of_classifier)

@@ -67,7 +67,7 @@ class Study:
         rows = self.data.labelled("train", count, seed)
         rows = rows.repeat(ceil(section.steps * section.batch / count))  # few labels are seen often
         batches = arrays.Batches(take, rows, section.batch)
-        return Task(part, label_loss, batches, lambda: prefixed("val", self._score(part, take, "val")))
+        return Task(part, label_loss, batches, lambda net: prefixed("val", self._score(net, take, "val")))
 
     def _score(self, model: nn.Module, take: arrays.Take, split: str) -> Metrics:
         rows = self.data.splits[split]

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from pipeline import device as machine
-from pipeline.artifacts import run_folder, save_models, write_json
+from pipeline.artifacts import fingerprint, run_folder, save_models, write_json
 from pipeline.config import load
 from pipeline.data import arrays
 from pipeline.errors import run
@@ -16,7 +16,7 @@ from pipeline.results.predict import lidar_logits
 from pipeline.results.statistics import over_seeds
 from pipeline.training.loop import Fitted, Task, costs, fit_seeds
 from pipeline.training.losses import lidar_loss
-from pipeline.training.pretrained import fingerprint, load_weights
+from pipeline.training.pretrained import load_weights
 from pipeline.training.tracking import Tracker
 
 
@@ -34,7 +34,7 @@ def main() -> None:
 
     def task(seed: int) -> Task:
         model = machine.seeded(seed, lambda: LidarClassifier(**net))
-        return Task(model, lidar_loss, train, lambda: prefixed("val", score(model, val)))
+        return Task(model, lidar_loss, train, lambda net: prefixed("val", score(net, val)))
 
     tasks = {seed: task(seed) for seed in params.seeds}
     models = {seed: task.model for seed, task in tasks.items()}

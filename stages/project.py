@@ -41,7 +41,7 @@ def main() -> None:
     def task(seed: int) -> Task:
         model = machine.seeded(seed, lambda: build_projector(**net))
         train = arrays.Batches(known[seed].rows, data.splits["train"], section.batch)
-        return Task(model, projection_loss, train, lambda: prefixed("val", score(seed, model, "val")))
+        return Task(model, projection_loss, train, lambda net: prefixed("val", score(seed, net, "val")))
 
     tasks = {seed: task(seed) for seed in params.seeds}
     models = {seed: task.model for seed, task in tasks.items()}

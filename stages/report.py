@@ -1,12 +1,7 @@
-"""Everything on one page: runs/report/report.md with its figures, and summary.json with the headline numbers."""
-
-from collections.abc import Sequence
-
-import pandas as pd
+"""Everything on one page: runs/report/report.md, report.html, its figures, model cards, and summary.json."""
 
 from pipeline.artifacts import (
     RUNS,
-    cell_name,
     checkpoint_path,
     read_array,
     read_json,
@@ -15,46 +10,93 @@ from pipeline.artifacts import (
     write_json,
     write_text,
 )
-from pipeline.config import load
-from pipeline.data.raw import CLASSES
-from pipeline.data.split import read_split
+from pipeline.config import Params, load
+from pipeline.data.raw import NAMES
 from pipeline.errors import run
-from pipeline.results import cards, chain_tables, figures, report
+from pipeline.results import (
+    cards,
+    cells,
+    chain_prose,
+    chain_tables,
+    evidence,
+    figures,
+    fusion_figures,
+    fusion_prose,
+    fusion_tables,
+    page,
+    report,
+    stress_prose,
+)
 from pipeline.results.assessment import MARKS
 
 FOLDER = RUNS / "report"
-SHOWN = 8  # pairs in the picture of predictions
+SHOWN = 8  # mistakes at most in the picture of predictions; right ones fill its two rows
+TITLE = "RGB + LiDAR fusion and CILP: results"
 
 
-def draw_curves(fusions: Sequence[str], downsamples: Sequence[str]) -> None:
-    """Validation accuracy of all cells by epoch."""
-
-    def history(*run: str) -> pd.DataFrame:
-        return read_table(RUNS.joinpath(*run) / "history.tsv")
-
-    cells = {name: {each: history("fusion", cell_name(each, name)) for each in fusions} for name in downsamples}
-    figures.curves(cells, "val_accuracy", "validation accuracy", FOLDER / "fusion.png")
-
-
-def draw_predictions(cell: str) -> None:
-    """The test pairs that the first seed of `cell` finds hardest, by the probability it gives the true class."""
+def draw_samples(names: list[str], leader: str, known: cells.Known) -> None:
+    """The surest mistakes of the first seed of any cell, and what the leader gets right with the least confidence."""
+    logits = {name: cells.read_logits(name)[0] for name in names}
+    shown = report.mistakes(logits, known.label, SHOWN)
+    shown += report.closest(leader, logits[leader], known.label, 2 * SHOWN - len(shown))
+    rows = known.row[[sample.pair for sample in shown]]
     folder = RUNS / "prepare" / "arrays"
-    test = read_split(folder / "split.tsv")["test"]
-    logits, label = read_array(RUNS / "fusion" / cell / "logits.npy")[0], read_array(folder / "label.npy")[test]
-    chosen, sure = report.hardest(logits, label, SHOWN)
-    rgb, depth = (read_array(folder / f"{name}.npy", mmap_mode="r")[test[chosen]] for name in ("rgb", "depth"))
-    names = [kind.removesuffix("s") for kind in CLASSES]
-    truth, said = ([names[int(i)] for i in classes[chosen]] for classes in (label, logits > 0))
-    figures.predictions(rgb, depth, truth, said, sure, FOLDER / "predictions.png")
+    rgb, depth = (read_array(folder / f"{name}.npy", mmap_mode="r")[rows] for name in ("rgb", "depth"))
+    right = [known.label[sample.pair] == sample.said for sample in shown]
+    titles = [
+        f"{NAMES[sample.said]} {sample.sure:.2f}" + ("" if good else f"\n{sample.cell.split('-')[0]}")
+        for sample, good in zip(shown, right, strict=True)
+    ]
+    fusion_figures.samples(rgb, depth, titles, right, FOLDER / "predictions.png")
 
 
-def draw_chain(cilp: dict, labels: dict, zero_shot: float) -> None:
-    """CILP's epochs, its similarities, and what labels add."""
-    history = read_table(RUNS / "cilp" / "history.tsv")
-    levels = {name: cilp[name] for name in ("chance_top1", "course_chance_loss", "course_floor_loss")}
-    figures.pretraining(history, levels | MARKS, FOLDER / "cilp.png")
+def fusion_study(params: Params, known: cells.Known) -> tuple[str, dict[str, str | int]]:
+    """Draws the study; returns its leader and its tables and prose."""
+    matrix, section = params.matrix, params.curve
+    study, ablation = evidence.comparison(matrix, known), evidence.ablation(matrix, known)
+    fewer = evidence.curve(section.fusions, section.scenes, section.downsample, matrix, known, study.leader)
+    faults = evidence.stress(matrix, known, study.leader)
+    panels: dict[str, dict] = {}
+    for name, cell in matrix.items():
+        history = read_table(RUNS / "fusion" / name / "history.tsv")
+        panels.setdefault(cell.downsample, {})[cell.fusion] = history
+    fusion_figures.curves(panels, "val_accuracy", "validation accuracy", FOLDER / "fusion.png")
+    fusion_figures.costs(study, FOLDER / "costs.png")
+    fusion_figures.confusion(cells.read_metrics(list(matrix)), NAMES, FOLDER / "confusion.png")
+    fusion_figures.curve(fewer, FOLDER / "curve.png")
+    fusion_figures.stress(faults, list(study.cells), FOLDER / "stress.png")
+    draw_samples(list(study.cells), study.leader, known)
+    return study.leader, {
+        "fusion": fusion_tables.comparison(study),
+        "fusion_prose": fusion_prose.comparison(study, len(known.label)),
+        "ablation": fusion_tables.ablation(ablation),
+        "ablation_prose": fusion_prose.ablation(ablation),
+        "curve": fusion_tables.curve(fewer),
+        "curve_prose": stress_prose.curve(fewer),
+        "stress": fusion_tables.stress(faults),
+        "stress_prose": stress_prose.stress(faults),
+        "stressed": faults.pairs,
+        "base": cells.base(matrix),
+    }
+
+
+def chain_study(evaluated: dict, labels: dict, chance: float) -> dict[str, str | float]:
+    """Draws the chain from LiDAR to RGB; returns its tables and prose."""
+    trained = evaluated["trained"]
+    zero_shot = trained["classify/projector"]["zero_shot_accuracy"]
+    levels = {name: trained["cilp"][name] for name in ("chance_top1", "course_chance_loss", "course_floor_loss")}
+    figures.pretraining(read_table(RUNS / "cilp" / "history.tsv"), levels | MARKS, FOLDER / "cilp.png")
     figures.similarity(read_array(RUNS / "cilp" / "similarity.npy"), FOLDER / "similarity.png")
     figures.labels(chain_tables.label_curves(labels), zero_shot, labels["chance"], FOLDER / "labels.png")
+    return {
+        "chain": chain_tables.steps(evaluated, chance),
+        "cilp_prose": chain_prose.cilp(evaluated, chance),
+        "assessment": chain_tables.assessment(evaluated),
+        "labels": chain_tables.labels(labels),
+        "labels_prose": chain_prose.labels(labels, zero_shot),
+        "train_loss": chain_tables.worst_train_loss(labels),
+        "zero_shot": report.with_interval(trained["classify/projector"], "zero_shot_accuracy", 3),
+    } | MARKS
 
 
 def model_cards(cell: str, seed: int, data: dict, accuracies: dict[str, list[float]]) -> str:
@@ -74,26 +116,18 @@ def model_cards(cell: str, seed: int, data: dict, accuracies: dict[str, list[flo
 
 
 def main() -> None:
-    params = load()
-    matrix, base = params.matrix, params.matrix.downsample[0]
-    cells = report.read_cells(matrix.fusion, matrix.downsample)
-    base_cells = {fusion: each[base] for fusion, each in cells.items()}
+    params, known = load(), cells.test_pairs()
     data, labels, evaluated = (read_json(RUNS / stage / "metrics.json") for stage in ("prepare", "labels", "evaluate"))
     chance = read_json(RUNS / "lidar" / "metrics.json")["chance"]
-    best = cell_name(report.leading(base_cells), base)
     run_folder("report")
-    draw_curves(matrix.fusion, matrix.downsample)
-    draw_predictions(best)
-    summary = report.summary(cells, evaluated, chance)
-    draw_chain(evaluated["trained"]["cilp"], labels, summary["zero_shot_accuracy"])
-    write_json(FOLDER / "summary.json", summary)
-    tables = {"fusion": report.comparison(base_cells), "ablation": report.ablation(cells, base)}
-    tables |= {"chain": chain_tables.steps(evaluated, chance), "assessment": chain_tables.assessment(evaluated)}
-    tables |= {"labels": chain_tables.labels(labels), "train_loss": chain_tables.worst_train_loss(labels)} | MARKS
-    tables |= {"zero_shot": report.with_interval(evaluated["trained"]["classify/projector"], "zero_shot_accuracy", 3)}
-    write_text(FOLDER / "report.md", report.page(data, tables, base_cells, base, len(params.seeds)))
-    write_text(FOLDER / "model_card.md", model_cards(best, params.seeds[0], data, evaluated["accuracies"]))
-    print(f"report: {FOLDER / 'report.md'}")
+    leader, fill = fusion_study(params, known)
+    fill |= chain_study(evaluated, labels, chance)
+    text = report.page(data, fill, len(params.seeds))
+    write_json(FOLDER / "summary.json", report.summary(cells.read_metrics(list(params.matrix)), evaluated, chance))
+    write_text(FOLDER / "report.md", text)
+    write_text(FOLDER / "model_card.md", model_cards(leader, params.seeds[0], data, evaluated["accuracies"]))
+    write_text(FOLDER / "report.html", page.html(text, FOLDER, TITLE))
+    print(f"report: {FOLDER / 'report.html'}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,20 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parent.parent
-STAGES = ["prepare", "fusion", "compare", "ablation", "lidar", "cilp", "project", "classify", "labels", "evaluate"]
+STAGES = [
+    "prepare",
+    "fusion",
+    "compare",
+    "ablation",
+    "curve",
+    "stress",
+    "lidar",
+    "cilp",
+    "project",
+    "classify",
+    "labels",
+    "evaluate",
+]
 STAGES += ["report"]
 TUNINGS = ["classify/projector", "classify/everything"]
 ENVIRONMENT = os.environ | {

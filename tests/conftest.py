@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commands import ROOT, STAGES, set_params, shell, stages_run
+from commands import ROOT, STAGES, shell, stages_run
 
 from pipeline.data.prepare import prepare
 from pipeline.data.simulate import simulate
@@ -42,7 +42,6 @@ def project(tmp_path_factory) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     shutil.copy2(folder / "smoke.yaml", folder / "params.yaml")
-    set_params(folder, matrix__fusion=["late", "concat"])
     shell(folder, "git init -q . && python -m pipeline simulate data --scenes 40 && dvc add -q data")
     output = shell(folder, "dvc repro")
     assert {name.split("@")[0] for name in stages_run(output)} == set(STAGES)

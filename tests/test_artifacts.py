@@ -187,11 +187,6 @@ def test_broken_json_is_named(tmp_path: Path, content: bytes) -> None:
         artifacts.read_json(tmp_path / "a.json")
 
 
-def test_cells_are_named_in_the_matrix_order() -> None:
-    names = artifacts.cell_names(["late", "add"], ["maxpool", "strided"])
-    assert names == ["late-maxpool", "late-strided", "add-maxpool", "add-strided"]
-
-
 def test_a_run_folder_is_made_where_we_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert artifacts.run_folder("fusion", "late-maxpool") == Path("runs/fusion/late-maxpool")

@@ -13,9 +13,9 @@ from pipeline.models.cilp import (
     RgbClassifier,
     RgbToLidar,
     build_projector,
-    freeze,
 )
 from pipeline.models.contrast import symmetric_cross_entropy
+from pipeline.models.encoders import freeze
 
 BRANCH = [50, 100, 200, 200]
 SMALL = {"branch": [2, 3], "hidden": [4], "embed": 5, "temperature": 0.07}

@@ -2,6 +2,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
+
+from pipeline.config import FusionName
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,9 +64,9 @@ def test_params_says_what_is_asked_for_and_refuses_an_unknown_fusion(tmp_path: P
     whole = (ROOT / "smoke.yaml").read_text()
     (tmp_path / "params.yaml").write_text(whole)
     code, out, _ = pipeline("params", cwd=tmp_path)
-    assert code == 0 and "2 cells: concat-maxpool, concat-strided" in out
+    assert code == 0 and "4 cells: late-maxpool, concat-maxpool, rgb-maxpool, late-strided" in out
     assert "device: " in out and "float" in out
-    (tmp_path / "params.yaml").write_text(whole.replace("fusion: [concat]", "fusion: [early]"))
+    (tmp_path / "params.yaml").write_text(whole.replace("fusion: rgb,", "fusion: middle,"))
     code, _, err = pipeline("params", cwd=tmp_path)
-    assert code == 1 and err.startswith("error: params.yaml: matrix.fusion.0 is 'early'")
-    assert "'late', 'concat', 'add' or 'hadamard'" in err and "Traceback" not in err
+    assert code == 1 and err.startswith("error: params.yaml: matrix.rgb-maxpool.fusion is 'middle'")
+    assert all(f"'{name}'" in err for name in get_args(FusionName)) and "Traceback" not in err

@@ -51,8 +51,8 @@ def edited(tmp_path: Path) -> Callable[[Edit], Params]:
 
 def test_the_repositorys_params_load() -> None:
     params = load(REPOSITORY)
-    assert params.fusion.lr == 1e-3 and params.seeds == [0, 1]
-    assert params.matrix.fusion == ["concat"]
+    assert params.fusion.lr == 3e-3 and params.seeds == [0, 1]
+    assert list(params.matrix)[0] == "late-maxpool" and params.matrix["late-strided"].downsample == "strided"
 
 
 def test_names_are_those_of_the_models() -> None:
@@ -77,18 +77,46 @@ FAULTS = {
     "lr 0": (put("project.lr", 0), "project.lr is 0: Input should be greater than 0"),
     "lr infinite": (put("project.lr", float("inf")), "project.lr is inf: Input should be a finite number"),
     "warm-up to the end": (put("fusion.warmup", 1.0), "fusion.warmup is 1.0: Input should be less than 1"),
-    "no epochs": (put("fusion.epochs.concat.strided", 0), "fusion.epochs.concat.strided is 0: Input should be greater"),
+    "no epochs": (put("matrix.late-strided.epochs", 0), "matrix.late-strided.epochs is 0: Input should be greater"),
     "a net without branch": (put("lidar.branch", []), "lidar.branch is []: List should have at least 1 item"),
     "a net deeper than 64 pixels": (put("lidar.branch", [8] * 7), "lidar.branch is [8, 8, 8, 8, 8, 8, 8]: List should"),
     "shares above 1": (put("prepare.fractions.val", 0.3), "train + val + test is 1.2, expected 1"),
     "unknown split": (put("prepare.split", "pairs"), "prepare.split is 'pairs': Input should be 'scene' or 'course'"),
     "unknown fusion": (
-        put("matrix.fusion", ["late", "mul"]),
-        "matrix.fusion.1 is 'mul': Input should be 'late', 'concat', 'add' or 'hadamard'",
+        put("matrix.late-maxpool.fusion", "mul"),
+        "matrix.late-maxpool.fusion is 'mul': Input should be 'rgb', 'lidar', 'early', 'late', 'late_frozen', "
+        "'concat', 'add', 'hadamard', 'matmul', 'gated' or 'attention'",
     ),
-    "epochs of an unknown fusion": (put("fusion.epochs.mul", {"maxpool": 1}), "fusion.epochs.mul is 'mul': Input sho"),
-    "a fusion twice": (put("matrix.fusion", ["add", "add"]), "matrix.fusion is ['add', 'add']: expected each of them"),
-    "a cell without epochs": (without("fusion.epochs.concat.strided"), "fusion.epochs.concat.strided is missing"),
+    "an unknown downsampling": (
+        put("matrix.late-maxpool.downsample", "pooled"),
+        "matrix.late-maxpool.downsample is 'pooled': Input should be 'maxpool', 'strided' or 'strided_extra'",
+    ),
+    "a cell under another's name": (
+        put("matrix.late-maxpool.fusion", "add"),
+        "the cell late-maxpool is a add with maxpool: call it add-maxpool",
+    ),
+    "no cells": (put("matrix", {}), "matrix is {}: Dictionary should have at least 1 item"),
+    "a cell without epochs": (without("matrix.late-strided.epochs"), "matrix.late-strided.epochs is missing: add it"),
+    "a gradient of no length": (put("fusion.clip", 0), "fusion.clip is 0: Input should be greater than 0"),
+    "heads that do not share": (put("fusion.nets.attention.heads", 5), "fusion.nets.attention is "),
+    "a point of the curve twice": (put("curve.scenes", [4, 4]), "curve.scenes is [4, 4]: expected each of them once"),
+    "an unknown fusion in the curve": (
+        put("curve.fusions", ["mul"]),
+        "curve.fusions.0 is 'mul': Input should be 'rgb'",
+    ),
+    "a fault without severity": (
+        put("stress.faults.rgb_dark", []),
+        "stress.faults.rgb_dark is []: List should have at",
+    ),
+    "more than all returns lost": (
+        put("stress.faults.lidar_dropout", [0.5, 1.5]),
+        "stress.faults.lidar_dropout.1 is 1.5: Input should be less than or equal to 1",
+    ),
+    "half a beam": (
+        put("stress.faults.lidar_beams", [2.5]),
+        "stress.faults.lidar_beams.0 is 2.5: Input sho",
+    ),
+    "an unknown fault": (put("stress.faults.fog", [1]), "stress.faults.fog is not a known key"),
     "weights DVC does not watch": (
         put("lidar.weights", "/home/me/lidar_cnn.pt"),
         "lidar.weights is '/home/me/lidar_cnn.pt': expected null or a file in pretrained/: copy it there",
@@ -123,7 +151,7 @@ def test_all_faults_are_told_at_once(edited: Callable[[Edit], Params]) -> None:
 
 @pytest.mark.parametrize("written", ["0.00001", "1e-05", "1.0e-5"])  # DVC writes the second for `-S fusion.lr=1e-5`
 def test_a_learning_rate_loads_however_it_is_written(tmp_path: Path, written: str) -> None:
-    text = REPOSITORY.read_text().replace("lr: 1.0e-3", f"lr: {written}", 1)
+    text = REPOSITORY.read_text().replace("lr: 3.0e-3", f"lr: {written}", 1)
     (tmp_path / "params.yaml").write_text(text)
     assert load(tmp_path / "params.yaml").fusion.lr == 1e-5
 
@@ -158,7 +186,7 @@ def test_nets_that_would_halve_the_last_pixel_are_refused(tmp_path: Path) -> Non
     path = tmp_path / "params.yaml"
     whole = REPOSITORY.read_text()
     path.write_text(
-        whole.replace("concat: {branch: [50, 100], shared: [100]", "concat: {branch: [5], shared: [5, 5, 5, 5, 5, 5]")
+        whole.replace("concat: {branch: [16, 32], shared: [64]", "concat: {branch: [5], shared: [5, 5, 5, 5, 5, 5]")
     )
     with pytest.raises(PipelineError, match="fusion.nets.concat.*over 6 widths"):
         load(path)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipeline.models.encoders import DOWNSAMPLE, Standardise, flat_size, mlp, trunk
+from pipeline.models.encoders import DOWNSAMPLE, Standardise, flat_size, freeze, mlp, trunk
 
 
 def parameters(module: torch.nn.Module) -> int:
@@ -31,6 +31,19 @@ def test_flat_size_agrees_with_the_trunk_on_a_side_that_halves_unevenly():
 
 def test_strided_has_the_parameters_of_maxpool():
     assert parameters(trunk([4, 50, 100], "strided")) == parameters(trunk([4, 50, 100], "maxpool")) == 1850 + 45_100
+
+
+def test_strided_extra_puts_a_convolution_in_the_place_of_the_pool():
+    layers = trunk([4, 8], "strided_extra", "batch")
+    assert [type(layer).__name__ for layer in layers] == ["Conv2d", "BatchNorm2d", "ReLU", "Conv2d"]
+    assert (layers[0].stride, layers[3].stride) == ((1, 1), (2, 2))
+    # published for 4 -> 25 -> 50 -> 100 on two modalities: 13,252,552 against 13,015,952
+    widths = [4, 25, 50, 100]
+    assert 2 * (parameters(trunk(widths, "strided_extra")) - parameters(trunk(widths))) == 13_252_552 - 13_015_952
+
+
+def test_freeze_stops_every_parameter():
+    assert not any(parameter.requires_grad for parameter in freeze(trunk([1, 2, 3])).parameters())
 
 
 def test_maxpool_keeps_the_largest_of_four_and_strided_the_stepped_positions():

@@ -1,4 +1,4 @@
-"""Fusions by literal tensors, nets by their published parameter counts."""
+"""Nets by their published parameter counts, and by what reaches which branch."""
 
 from typing import get_args
 
@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from pipeline.config import FusionName
-from pipeline.models.fusion import FUSIONS, Add, Concat, FusionNet, Hadamard, build_fusion
+from pipeline.models.fuse import Add
+from pipeline.models.fusion import FUSIONS, FusionNet, build_fusion, halves
 
 LATE = {"branch": [25, 50, 100], "embed": 100, "head": [100]}
 SMALL = {"branch": [50, 100], "shared": [100], "head": [100]}
@@ -17,14 +18,6 @@ RGB, LIDAR = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, -4.0]])
 
 def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-@pytest.mark.parametrize(
-    ("fuse", "expected"), [(Concat(), [[1, 2, 3, -4]]), (Add(), [[4, -2]]), (Hadamard(), [[3, -8]])]
-)
-def test_fusions_literally(fuse, expected):
-    assert fuse(RGB, LIDAR).tolist() == expected
-    assert fuse(RGB, LIDAR).shape[1] == fuse.widening * RGB.shape[1]
 
 
 def test_fusion_net_gives_each_modality_its_own_branch():
@@ -58,6 +51,49 @@ def test_published_parameter_counts(fusion, downsample, widths, count):
     net = build_fusion(fusion, downsample, widths)
     assert parameters(net) == count
     assert net(torch.zeros(2, 4, 64, 64), torch.zeros(2, 4, 64, 64)).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "downsample", "widths", "count"),
+    [
+        # two logits instead of one: 101 more in the source
+        ("concat", "strided_extra", COURSE, 13_252_552 - 101),
+        ("add", "strided_extra", COURSE, 6_852_552 - 101),
+        ("matmul", "maxpool", COURSE, 6_615_851),  # a product has no weights: those of hadamard
+        ("late_frozen", "maxpool", LATE, 1_415_051),
+        ("rgb", "maxpool", LATE, 925 + 11_300 + 45_100 + 640_100 + 10_100 + 101),
+        # 8 -> 25 -> 50 -> 100, 6400 -> 100 -> 1
+        ("early", "maxpool", {"branch": [25, 50, 100], "head": [100]}, 1_825 + 11_300 + 45_100 + 640_100 + 101),
+        ("gated", "maxpool", SMALL, 824_201 + 200 * 100 + 100),  # add's, and a 1x1 convolution 200 -> 100
+        # concat's, two sets of queries, keys, values and outputs, positions of 16x16 places for either sensor
+        ("attention", "maxpool", SMALL | {"heads": 2}, 914_201 + 2 * 4 * (100 * 100 + 100) + 2 * 256 * 100),
+    ],
+)
+def test_parameter_counts_by_hand(fusion, downsample, widths, count):
+    net = build_fusion(fusion, downsample, widths)
+    assert parameters(net) == count
+    assert net(torch.zeros(2, 4, 64, 64), torch.zeros(2, 4, 64, 64)).shape == (2,)
+
+
+@pytest.mark.parametrize(("fusion", "deaf"), [("rgb", 1), ("lidar", 0)])
+def test_a_baseline_is_deaf_to_the_other_sensor(fusion, deaf):
+    torch.manual_seed(0)
+    net = build_fusion(fusion, "strided", LATE)
+    inputs = [torch.rand(1, 4, 64, 64), torch.rand(1, 4, 64, 64)]
+    said = net(*inputs)
+    for changed in (0, 1):
+        others = list(inputs)
+        others[changed] = torch.rand(1, 4, 64, 64)
+        assert (net(*others) == said).item() == (changed == deaf)
+
+
+def test_halves_share_the_branches_and_see_one_sensor_each():
+    net = build_fusion("late_frozen", "strided", LATE)
+    rgb, lidar = halves(net)
+    assert rgb.rgb is net.rgb and lidar.lidar is net.lidar
+    pair = torch.rand(2, 4, 64, 64), torch.rand(2, 4, 64, 64)
+    assert rgb(*pair).shape == lidar(*pair).shape == (2,)
+    assert rgb(pair[0], pair[0]).equal(rgb(*pair)) and lidar(pair[1], pair[1]).equal(lidar(*pair))
 
 
 def test_params_know_every_fusion_and_no_other():

@@ -14,8 +14,8 @@ from pipeline.data.prepare import prepare
 from pipeline.data.simulate import simulate
 from pipeline.data.split import by_scene
 from pipeline.errors import PipelineError
-from pipeline.models.cilp import FromEmbedding, RgbToLidar, freeze
-from pipeline.models.encoders import mlp
+from pipeline.models.cilp import FromEmbedding, RgbToLidar
+from pipeline.models.encoders import freeze, mlp
 from pipeline.models.fusion import build_fusion
 from pipeline.results.metrics import classification, prefixed
 from pipeline.results.predict import pair_logits
@@ -35,7 +35,7 @@ def learnable(tmp_path_factory):
     return folder / "arrays"
 
 
-RECIPE = Recipe(lr=0.05, batch=4, warmup=0.0, schedule="constant")
+RECIPE = Recipe(lr=0.05, batch=4, warmup=0.0, schedule="constant", clip=None)
 
 
 def line_task(seed: int = 0, evaluate=None) -> Task:
@@ -48,7 +48,7 @@ def line_task(seed: int = 0, evaluate=None) -> Task:
         model,
         projection_loss,
         batches,
-        evaluate or (lambda: {"val_loss": float((model(x) - data.target).detach().square().mean())}),
+        evaluate or (lambda net: {"val_loss": float((net(x) - data.target).detach().square().mean())}),
     )
 
 
@@ -64,7 +64,7 @@ def test_fit_finds_a_line():
 
 def test_train_loss_is_the_mean_over_samples_not_over_batches(monkeypatch):
     monkeypatch.setattr(machine, "precision", lambda device: torch.float32)
-    still = Recipe(lr=1e-12, batch=4, warmup=0.0, schedule="constant")
+    still = Recipe(lr=1e-12, batch=4, warmup=0.0, schedule="constant", clip=None)
     task = line_task()
     row = fit(task, still, 1, 0, lambda seed, row: None).history[0]
     assert row["train_loss"] == pytest.approx(row["val_loss"], rel=1e-5)  # ten samples in batches of 4, 4 and 2
@@ -73,7 +73,7 @@ def test_train_loss_is_the_mean_over_samples_not_over_batches(monkeypatch):
 def test_the_best_epoch_stays_in_the_model_not_the_last():
     losses = iter([3.0, 1.0, 2.0])
     seen = []
-    task = line_task(evaluate=lambda: seen.append(task.model.weight.item()) or {"val_loss": next(losses)})
+    task = line_task(evaluate=lambda net: seen.append(task.model.weight.item()) or {"val_loss": next(losses)})
     fitted = fit(task, RECIPE, 3, 0, lambda seed, row: None)
     assert fitted.best["epoch"] == 2
     assert task.model.weight.item() == seen[1] != seen[2]
@@ -104,24 +104,45 @@ def test_frozen_parts_are_the_same_bits_afterwards():
     model = RgbToLidar(embedder, FromEmbedding(nn.Linear(2, 3), head))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     data = Features(torch.randn(8, 2), torch.tensor([0.0, 1.0] * 4))
-    task = Task(model, label_loss, Batches(data.rows, torch.arange(8), 4), lambda: {"val_loss": 0.0})
+    task = Task(model, label_loss, Batches(data.rows, torch.arange(8), 4), lambda net: {"val_loss": 0.0})
     fit(task, RECIPE, 3, 0, lambda seed, row: None)
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"tail.projector.weight", "tail.projector.bias"}
 
 
+def test_a_long_gradient_is_shortened_and_a_short_one_is_not():
+    def moved(clip: float | None) -> list[float]:
+        """The gradients that Adam was given in one epoch."""
+        task, norms = line_task(), []
+        recipe = Recipe(lr=1e-9, batch=10, warmup=0.0, schedule="constant", clip=clip)
+        weights = list(task.model.parameters())
+        real = torch.optim.Adam.step
+
+        def step(self, *arguments):
+            norms.append(torch.cat([weight.grad.flatten() for weight in weights]).norm().item())
+            return real(self, *arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.optim.Adam, "step", step)
+            fit(task, recipe, 1, 0, lambda seed, row: None)
+        return norms
+
+    free, held, loose = moved(None), moved(0.1), moved(100.0)
+    assert free[0] > 0.5 and held == pytest.approx([0.1] * len(held), rel=1e-3) and loose == free
+
+
 def test_a_diverged_training_says_so():
     with pytest.raises(PipelineError, match="seed 7 is nan after epoch 1: lower lr"):
-        fit(line_task(evaluate=lambda: {"val_loss": nan}), RECIPE, 2, 7, lambda seed, row: None)
+        fit(line_task(evaluate=lambda net: {"val_loss": nan}), RECIPE, 2, 7, lambda seed, row: None)
 
 
 def test_rate_rises_then_falls_to_nothing():
-    cosine = Recipe(lr=1.0, batch=1, warmup=0.2, schedule="cosine")
+    cosine = Recipe(lr=1.0, batch=1, warmup=0.2, schedule="cosine", clip=None)
     rates = [rate(cosine, step, 10) for step in range(10)]
     assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
     assert rates[6] == pytest.approx(0.5)  # half way down
     assert all(a > b for a, b in zip(rates[2:], rates[3:], strict=False)) and rates[-1] < 0.05
-    constant = Recipe(lr=1.0, batch=1, warmup=0.2, schedule="constant")
+    constant = Recipe(lr=1.0, batch=1, warmup=0.2, schedule="constant", clip=None)
     assert [rate(constant, step, 10) for step in range(10)] == pytest.approx([1 / 3, 2 / 3] + [1.0] * 8)
 
 
@@ -145,10 +166,10 @@ def test_a_net_learns_true_labels_and_stays_at_chance_on_shuffled_ones(learnable
         widths = {"branch": [12, 24], "shared": [24], "head": [24]}
         model = machine.seeded(0, lambda: build_fusion("concat", "strided", widths, **data.standard))
 
-        def evaluate() -> dict[str, float]:
-            return prefixed("val", classification(pair_logits(model, test), label[test.rows]))
+        def evaluate(net: nn.Module) -> dict[str, float]:
+            return prefixed("val", classification(pair_logits(net, test), label[test.rows]))
 
-        recipe = Recipe(lr=2e-3, batch=16, warmup=0.15, schedule="cosine")
+        recipe = Recipe(lr=2e-3, batch=16, warmup=0.15, schedule="cosine", clip=None)
         fitted = fit(Task(model, pair_loss, train, evaluate), recipe, 25, 0, lambda seed, row: None)
         return fitted.history[-1]["val_accuracy"]
 

@@ -1,24 +1,28 @@
 """The one true run: a fresh checkout, the smoke parameters, 40 scenes, and the commands that a user types."""
 
+import re
 import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 import yaml
 from commands import ENVIRONMENT, TUNINGS, read, set_params, shell, stages_run
 
-from pipeline.artifacts import cell_names, checkpoint_path
+from pipeline.artifacts import checkpoint_path, read_array
+
+PICTURES = "fusion", "costs", "confusion", "predictions", "curve", "stress", "cilp", "similarity", "labels"
 
 pytestmark = pytest.mark.slow
 
 
 def test_every_result_is_there(project):
     params = yaml.safe_load((project / "params.yaml").read_text())
-    cells = [f"fusion/{cell}" for cell in cell_names(**{f"{k}s": v for k, v in params["matrix"].items()})]
+    cells = [f"fusion/{cell}" for cell in params["matrix"]]
     for run in [*cells, "lidar", "cilp", "project", *TUNINGS]:
         metrics = read(project, f"{run}/metrics.json")
         assert {"parameters", "epochs", "seconds_per_epoch", "peak_memory_mb"} <= set(metrics)
@@ -28,12 +32,39 @@ def test_every_result_is_there(project):
             assert checkpoint_path(project / "runs" / run, seed).exists()
     assert read(project, "prepare/metrics.json")["train"] == {"cubes": 28, "spheres": 28}
     report = (project / "runs" / "report" / "report.md").read_text()
-    for picture in ("fusion", "cilp", "similarity", "predictions", "labels"):
+    for picture in PICTURES:
         assert f"({picture}.png)" in report and (project / "runs" / "report" / f"{picture}.png").stat().st_size > 5000
     summary = read(project, "report/summary.json")
     assert [f"fusion/{cell}" for cell in summary["accuracy"]] == cells
     assert 0 <= summary["tuned_everything_accuracy"] <= 1
     assert summary["chance_accuracy"] == 0.5 and summary["chance_top1"] == 1 / 16
+
+
+def test_the_html_report_is_whole_and_says_what_the_summary_says(project):
+    page = (project / "runs" / "report" / "report.html").read_text()
+    assert page.count('src="data:image/png;base64,') == len(PICTURES)
+    assert not re.search(r'(src|href)="(https?:)?//', page)
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.S) for row in re.findall(r"<tr>(.*?)</tr>", page, re.S)]
+    told = {row[0]: [figure.split(" ")[0] for figure in row[1:]] for row in reversed(rows) if row}
+    for cell, accuracy in read(project, "report/summary.json")["accuracy"].items():
+        assert f"{accuracy:.4f}" in told[cell], cell
+
+
+def test_every_cell_is_asked_about_the_same_test_pairs(project):
+    split = pd.read_csv(project / "runs" / "prepare" / "arrays" / "split.tsv", sep="\t")
+    test, seeds = (split["split"] == "test").sum(), 2
+    for path in [
+        *(project / "runs" / "fusion").glob("*/logits.npy"),
+        *(project / "runs" / "curve").glob("*/logits.npy"),
+    ]:
+        assert read_array(path).shape[-2:] == (seeds, test), path
+    said = read_array(project / "runs" / "stress" / "logits.npy")  # the clean pairs are the first test scenes
+    twins = split[split["split"] == "test"].reset_index().pivot(index="scene", columns="class", values="index")
+    shown = twins.sort_values("cubes").to_numpy()[: said.shape[-1] // 2].flatten()
+    cells = read(project, "stress/metrics.json")["cells"]
+    for cell, logits in zip(cells, said[:, 0], strict=True):
+        told = read_array(project / "runs" / "fusion" / cell / "logits.npy")[:, shown]
+        assert ((told > 0) == (logits > 0)).all() and told == pytest.approx(logits, abs=0.02), cell
 
 
 def test_evaluate_repeats_the_figures_of_the_stages(project):
@@ -52,8 +83,8 @@ def test_everything_is_clean_and_a_second_run_does_nothing(project):
 
 
 def test_offline_wandb_runs_lie_there_without_an_account(project):
-    # two fusions x two downsamplings; lidar, cilp, project; two tunings; three nets on 10 labels and on all
-    assert len(list((project / "wandb").glob("offline-run-*/run-*.wandb"))) == 4 + 3 + 2 + 3 * 2
+    # four cells; one point of the curve; lidar, cilp, project; two tunings; three nets on 10 labels and on all
+    assert len(list((project / "wandb").glob("offline-run-*/run-*.wandb"))) == 4 + 1 + 3 + 2 + 3 * 2
 
 
 def test_metrics_and_plots_compare_two_revisions(project):
@@ -71,11 +102,21 @@ def test_metrics_and_plots_compare_two_revisions(project):
     shell(project, "git checkout -q . && dvc checkout -q")
 
 
+def test_a_cell_that_is_added_is_the_only_one_trained(project):
+    added = "'+matrix.late_frozen-maxpool={fusion: late_frozen, downsample: maxpool, epochs: 1}'"
+    ran = stages_run(shell(project, f"dvc exp run -S {added}"))
+    assert ran == {"fusion@late_frozen-maxpool", "compare", "stress", "evaluate", "report"} | ran & {"ablation"}
+    metrics = read(project, "fusion/late_frozen-maxpool/metrics.json")
+    assert metrics["trainable_parameters"] == 128 * 64 + 64 + 64 + 1  # the head alone
+    assert "late_frozen" in (project / "runs" / "report" / "report.md").read_text()
+    shell(project, "git checkout -q . && git clean -fdq runs && dvc checkout -q")
+
+
 def test_one_cells_parameter_reruns_that_cell_and_its_readers(project):
-    set_params(project, fusion__epochs__late__strided=2)
+    set_params(project, **{"matrix__late-strided__epochs": 2})
     ran = stages_run(shell(project, "dvc repro"))
     assert "fusion@late-strided" in ran
-    assert ran <= {"fusion@late-strided", "compare", "ablation", "evaluate", "report"}
+    assert ran <= {"fusion@late-strided", "compare", "ablation", "stress", "evaluate", "report"}
     shell(project, "git checkout -q . && dvc checkout -q")
 
 
@@ -94,7 +135,8 @@ def test_the_same_run_gives_the_same_bytes(project):
     [
         ({"fusion__lr": -1}, "fusion.lr"),
         ({"lidar__epoch": 3}, "lidar.epoch"),
-        ({"matrix__fusion": ["late", "middle"]}, "'late', 'concat', 'add' or 'hadamard'"),
+        ({"matrix__late-maxpool__fusion": "middle"}, "'hadamard', 'matmul', 'gated' or 'attention'"),
+        ({"curve__fusions": ["middle"]}, "'hadamard', 'matmul', 'gated' or 'attention'"),
     ],
 )
 def test_bad_parameters_are_refused_by_name(project, changes, message):
@@ -106,10 +148,11 @@ def test_bad_parameters_are_refused_by_name(project, changes, message):
         shell(project, "git checkout -q .")
 
 
-@pytest.mark.parametrize(("cell", "known"), [("middle maxpool", "'hadamard'"), ("late pooled", "'strided'")])
-def test_an_unknown_cell_on_the_command_line_is_refused_with_those_that_exist(project, cell, known):
-    output = shell(project, f"python -m stages.fusion {cell}", expect=2)
-    assert known in output and "Traceback" not in output
+@pytest.mark.parametrize("cell", ["middle-maxpool", "late-pooled", "late"])
+def test_an_unknown_cell_on_the_command_line_is_refused_with_those_that_exist(project, cell):
+    output = shell(project, f"python -m stages.fusion {cell}", expect=1)
+    assert f"error: {cell}: found no such cell in matrix of params.yaml" in output and "Traceback" not in output
+    assert "late-maxpool, concat-maxpool, rgb-maxpool, late-strided" in output
     assert shell(project, "git status --porcelain") == ""
 
 
@@ -142,11 +185,11 @@ def wait_for_training(project: Path, training: subprocess.Popen, runs: int) -> N
     ("command", "blow", "code"),
     [
         ("dvc repro -s fusion@late-strided", signal.SIGKILL, -9),
-        ("python -m stages.fusion late strided", signal.SIGINT, 130),
+        ("python -m stages.fusion late-strided", signal.SIGINT, 130),
     ],
 )
 def test_an_interrupted_training_leaves_nothing_that_looks_finished(project, command, blow, code):
-    set_params(project, fusion__epochs__late__strided=100_000)
+    set_params(project, **{"matrix__late-strided__epochs": 100_000})
     folder, runs = project / "runs" / "fusion" / "late-strided", len(list((project / "wandb").glob("offline-run-*")))
     for path in (folder / "metrics.json", folder / "history.tsv"):
         path.unlink()

@@ -10,12 +10,11 @@ import torch
 from commands import TUNINGS, read, set_params, shell, stages_run
 
 from pipeline import device as machine
-from pipeline.artifacts import checkpoint_path, load_checkpoint, read_array
+from pipeline.artifacts import checkpoint_path, fingerprint, load_checkpoint, read_array
 from pipeline.data import arrays
 from pipeline.models.cilp import LidarClassifier
 from pipeline.results.checkpoints import restore
 from pipeline.results.predict import embeddings
-from pipeline.training.pretrained import fingerprint
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.artifacts import fingerprint
 from pipeline.errors import PipelineError
 from pipeline.models.cilp import LidarClassifier
-from pipeline.training.pretrained import fingerprint, load_weights
+from pipeline.training.pretrained import load_weights
 
 # the file that people who took the course have: a plain state_dict with these keys and shapes
 COURSE = {

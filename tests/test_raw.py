@@ -251,3 +251,10 @@ def test_the_error_keeps_its_faults_across_processes() -> None:
     error = DataError(Fault(Path("a"), "b", "c", "d"))
     assert pickle.loads(pickle.dumps(error)).args == error.args
     assert isinstance(error, ValueError) and isinstance(error, PipelineError)
+
+
+def test_a_broken_picture_is_told_in_the_same_words_each_time(tmp_path):
+    (tmp_path / "0000.png").write_bytes(b"no picture")
+    with pytest.raises(raw.DataError) as caught:
+        raw.read_rgb(tmp_path / "0000.png")
+    assert "cannot identify image file" in str(caught.value.args[0]) and " at 0x" not in str(caught.value.args[0])

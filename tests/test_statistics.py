@@ -1,8 +1,10 @@
-"""Intervals against textbook values."""
+"""Intervals against textbook values; verdicts against planted effects and planted nulls."""
 
+import numpy as np
 import pytest
+from scipy import stats
 
-from pipeline.results.statistics import interval, of_pairs, over_seeds
+from pipeline.results.statistics import holm, interval, judge, of_pairs, over_seeds, paired, verdicts
 
 
 def test_interval_by_students_t():
@@ -19,8 +21,18 @@ def test_equal_seeds_have_no_width_and_one_seed_has_no_interval():
 
 def test_over_seeds_names_means_and_half_widths():
     rows = [{"accuracy": 0.9, "chance_top1": 0.5}, {"accuracy": 1.0, "chance_top1": 0.5}]
-    assert over_seeds(rows) == {"accuracy": 0.95, "accuracy_ci95": 0.63531, "chance_top1": 0.5}
-    assert over_seeds(rows[:1]) == {"accuracy": 0.9, "accuracy_ci95": None, "chance_top1": 0.5}
+    assert over_seeds(rows) == {
+        "accuracy": 0.95,
+        "accuracy_sd": 0.070711,
+        "accuracy_ci95": 0.63531,
+        "chance_top1": 0.5,
+    }
+    assert over_seeds(rows[:1]) == {
+        "accuracy": 0.9,
+        "accuracy_sd": None,
+        "accuracy_ci95": None,
+        "chance_top1": 0.5,
+    }
 
 
 def test_over_seeds_gives_no_interval_to_what_a_formula_says():
@@ -32,3 +44,60 @@ def test_of_pairs_by_wilsons_formula():
     low, high = of_pairs(8, 10)
     assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
     assert of_pairs(400, 400)[0] == pytest.approx(0.9905, abs=1e-4) and of_pairs(400, 400)[1] == 1.0
+
+
+def planted(draw: np.random.Generator, lift: float, seeds: int = 3, scenes: int = 200) -> np.ndarray:
+    """(S, N) scores of a net that is right in about 0.9 + lift: seeds differ, and some scenes are harder."""
+    chance = 0.9 + lift + draw.normal(0, 0.01, (seeds, 1)) + draw.normal(0, 0.05, (1, scenes))
+    return (draw.random((seeds, scenes)) < chance).astype(float)
+
+
+def test_a_planted_effect_is_found_and_has_the_right_sign():
+    draw = np.random.default_rng(0)
+    words = [verdicts({"a": planted(draw, 0.09), "b": planted(draw, 0)}, "b")["a"].word for _ in range(200)]
+    assert words.count("better") >= 150 and "worse" not in words
+    swapped = verdicts({"a": planted(draw, -0.2), "b": planted(draw, 0)}, "b")["a"]
+    assert swapped.word == "worse" and swapped.difference.mean == pytest.approx(-0.2, abs=0.05)
+
+
+def test_a_planted_null_is_not_found_more_often_than_the_level_says():
+    draw = np.random.default_rng(1)
+    found = [paired(planted(draw, 0), planted(draw, 0)).p < 0.05 for _ in range(1000)]
+    assert np.mean(found) <= 0.06
+
+
+def test_of_ten_planted_nulls_a_family_rarely_names_any():
+    draw = np.random.default_rng(2)
+    family = [{str(name): planted(draw, 0) for name in range(11)} for _ in range(150)]
+    named = [any(each.word != "not distinguishable" for each in verdicts(scores, "0").values()) for scores in family]
+    assert np.mean(named) <= 0.08
+
+
+def test_with_scenes_alone_it_is_the_t_test_over_scenes():
+    draw = np.random.default_rng(3)
+    gap = np.tile(draw.normal(0.1, 1, 50), (2, 1))  # both seeds say the same of every scene
+    found = paired(gap, np.zeros_like(gap))
+    error = gap[0].std(ddof=1) / 50**0.5
+    assert found.p == pytest.approx(2 * stats.norm.sf(abs(gap[0].mean()) / error), rel=1e-4)
+
+
+def test_with_seeds_alone_it_is_the_t_test_over_seeds():
+    gap = np.tile(np.array([[0.1], [0.2], [0.4]]), (1, 50))  # every scene says the same of a seed
+    found = paired(gap, np.zeros_like(gap))
+    assert found.p == pytest.approx(stats.ttest_1samp([0.1, 0.2, 0.4], 0).pvalue)
+    assert found.half == pytest.approx(interval([0.1, 0.2, 0.4])[1])
+
+
+def test_equal_nets_cannot_be_told_apart_and_one_seed_says_nothing_of_others():
+    same = np.ones((3, 10))
+    assert paired(same, same) == (0.0, 0.0, 1.0)
+    one = judge({"a": (np.ones((1, 10)), np.zeros((1, 10)))})["a"]
+    assert one.difference == (1.0, None, None) and one.p is None and one.word == "not distinguishable"
+    always = judge({"a": (same, np.zeros((3, 10)))})["a"]
+    assert always.word == "better" and always.p == 0.0
+
+
+def test_holm_literally():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, None, 0.9]) == [1.0, None, 1.0]
+    assert holm([]) == []

@@ -75,6 +75,12 @@ class Arrays:
             [each[torch.randperm(len(each), generator=draw)[: count // 2].to(each.device)] for each in classes]
         )
 
+    def some_scenes(self, split: str, count: int, seed: int) -> Tensor:
+        """The rows of `count` scenes of a split, cube and sphere of each, drawn by `seed`: (2 count,)."""
+        twins = self.twins(split)
+        draw = torch.randperm(len(twins), generator=torch.Generator().manual_seed(seed))
+        return twins[draw[:count].to(twins.device)].flatten()
+
     def with_xyza(self, rows: Tensor) -> Batch:
         """The rows with LiDAR as points and mask: what the fusion nets see."""
         return self._batch(rows, xyza(self.depth[rows], self.rays))

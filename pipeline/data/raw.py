@@ -4,6 +4,7 @@ FOLDER/{cubes,spheres}/{rgb/0000.png, lidar/0000.npy, azimuth.npy, zenith.npy}; 
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 from pipeline.errors import PipelineError
 
 CLASSES = ("cubes", "spheres")  # the index is the label
+NAMES = ("cube", "sphere")  # of one object
 SIZE = 64  # pixels, rows and columns of both sensors
 NO_RETURN = 50.0  # Omniverse units; the LiDAR's longest range, written where nothing came back
 
@@ -216,6 +218,7 @@ def _parsed(path: Path, parse: Callable[[bytes], Any]) -> Any:
         return parse(path.read_bytes())
     except Exception as error:  # foreign bytes make the parsers raise almost anything, SyntaxError included
         reason = "nothing" if isinstance(error, FileNotFoundError) else f"{type(error).__name__} {error}"
+        reason = re.sub(r" <_io.BytesIO object at 0x\w+>", "", reason)  # says nothing, and another thing each time
         raise DataError(Fault(path, " ".join(reason.split()), "a readable file", "restore it")) from error
 
 

@@ -124,10 +124,3 @@ class RgbClassifier(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """(B, 4, 64, 64) RGBA in [0, 1] -> (B,) logits, above 0 means sphere."""
         return self.layers(rgb).squeeze(1)
-
-
-def freeze(module: nn.Module) -> nn.Module:
-    """Stop every parameter of `module` (setting the flag on the module itself would do nothing) and return it."""
-    for parameter in module.parameters():
-        parameter.requires_grad_(False)
-    return module

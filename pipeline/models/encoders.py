@@ -19,9 +19,20 @@ def _strided(inputs: int, outputs: int, norm: list[nn.Module]) -> list[nn.Module
     return [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), *norm, nn.ReLU()]
 
 
+def _strided_extra(inputs: int, outputs: int, norm: list[nn.Module]) -> list[nn.Module]:
+    # a convolution in the place of the pool, and like the pool without a ReLU of its own
+    return [
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        *norm,
+        nn.ReLU(),
+        nn.Conv2d(outputs, outputs, 3, stride=2, padding=1),
+    ]
+
+
 DOWNSAMPLE: dict[str, Callable[[int, int, list[nn.Module]], list[nn.Module]]] = {
     "maxpool": _maxpool,
     "strided": _strided,
+    "strided_extra": _strided_extra,
 }
 NORM: dict[str, Callable[[int], list[nn.Module]]] = {
     "none": lambda _: [],
@@ -63,3 +74,10 @@ def flat_size(size: int, channels: Sequence[int]) -> int:
     """Values left of a size x size picture after `trunk(channels)`, flattened; the halvings round down."""
     side = size >> (len(channels) - 1)
     return channels[-1] * side * side
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Stop every parameter of `module` (setting the flag on the module itself would do nothing) and return it."""
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    return module

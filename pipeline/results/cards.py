@@ -29,7 +29,8 @@ LIMITS = """## Limits of all of them
 - They know one object a frame, a cube or a sphere, and answer one of the two whatever they are shown.
 - Objects of the data gave {returns_min} to {returns_max} LiDAR returns a frame, {depth_min} to {depth_max} units away.
   Nearer, farther, larger or partly hidden ones were never seen.
-- Nothing here was measured under noise, dropouts, other light, other backgrounds or another sensor's angles.
+- The fusion net was measured under noise, dropouts, darkness and with a sensor gone (Stress in [report.md](report.md)),
+  the others were not, and none under other backgrounds or another sensor's angles.
 - The test split comes from the same source as the training split. The intervals are of 95%: over test pairs by Wilson's
   formula, over seeds (±) by Student's t. They say nothing of another place or day.
 - The probability that `predict` prints is the net's own, not calibrated against anything.

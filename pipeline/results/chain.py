@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from pipeline import device as machine
 from pipeline.artifacts import RUNS, checkpoint_path
 from pipeline.data.arrays import Arrays, Batches, Features, Take
-from pipeline.models.cilp import CILP, FromEmbedding, LidarClassifier, RgbToLidar, build_projector, freeze
+from pipeline.models.cilp import CILP, FromEmbedding, LidarClassifier, RgbToLidar, build_projector
+from pipeline.models.encoders import freeze
 from pipeline.results.assessment import BATCH
 from pipeline.results.checkpoints import restore
 from pipeline.results.metrics import Metrics, contrastive, geometry, prefixed, projection, retrieval

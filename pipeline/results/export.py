@@ -1,6 +1,5 @@
 """A checkpoint as an ONNX file that any runtime can use, checked against torch before it takes its name."""
 
-import hashlib
 import json
 import logging
 import subprocess
@@ -13,11 +12,11 @@ import numpy as np
 import torch
 import yaml
 
-from pipeline.artifacts import atomic
-from pipeline.data.raw import Fault
+from pipeline.artifacts import atomic, fingerprint
+from pipeline.data.raw import NAMES, Fault
 from pipeline.errors import PipelineError
 from pipeline.results.files import READ, counterpart, find
-from pipeline.results.shipped import NAMES, Shipped, open_shipped
+from pipeline.results.shipped import Shipped, open_shipped
 
 CHECKED = 256  # real inputs at most
 TOLERANCE = 1e-4  # both in float32; of a logit, or of the largest one where that is over 1
@@ -119,7 +118,7 @@ def describe(checkpoint: Path, shipped: Shipped) -> dict[str, str]:
         "output": "logit: float32 (B,); above 0 is the second class, whose probability is the sigmoid of it",
         "preprocessing": "; ".join(INPUTS[sensor] for sensor in shipped.sensors) + "; all else is inside the graph",
         "checkpoint": checkpoint.name,
-        "checkpoint_sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        "checkpoint_sha256": fingerprint(checkpoint),
         "about": json.dumps(shipped.about, sort_keys=True),
         "git_commit": commit(),
         "data_md5": data_hash(),

@@ -1,6 +1,6 @@
 """Every picture: data in, PNG file out. Colours and sizes are set once, here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
@@ -15,7 +15,8 @@ matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spin
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito: told apart by all eyes
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Atomically, and the same figure as the same bytes."""
     with atomic(path) as part:
         figure.savefig(part, dpi=130, format="png", metadata={"Software": None})
 
@@ -27,21 +28,7 @@ def similarity(matrix: np.ndarray, path: Path) -> None:
     image = axes.imshow(np.asarray(matrix), cmap="RdBu_r", vmin=-1, vmax=1)
     axes.set(title="Cosine similarity of test pairs", xlabel="LiDAR of pair", ylabel="RGB of pair")
     figure.colorbar(image, ax=axes, shrink=0.85)
-    _save(figure, path)
-
-
-def curves(panels: Mapping[str, Mapping[str, pd.DataFrame]], measure: str, label: str, path: Path) -> None:
-    """One panel a group, one line a net: the mean over seeds of `measure` an epoch, shaded from worst to best seed."""
-    figure = Figure(figsize=(4.2 * len(panels), 3.4), layout="constrained")
-    for axes, (title, nets) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for colour, (name, history) in zip(COLOURS, nets.items(), strict=False):
-            seeds = history.filter(regex=rf"^{measure}_seed").to_numpy()
-            axes.plot(history["epoch"], history[measure], color=colour, label=name, marker="o", markersize=3)
-            axes.fill_between(history["epoch"], seeds.min(axis=1), seeds.max(axis=1), color=colour, alpha=0.18, lw=0)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set(title=title, xlabel="epoch", ylabel=label)
-        axes.legend(frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def pretraining(history: pd.DataFrame, levels: Mapping[str, float], path: Path) -> None:
@@ -65,7 +52,7 @@ def pretraining(history: pd.DataFrame, levels: Mapping[str, float], path: Path) 
         right.axhline(levels[level], color="grey", ls=style, label=f"{name} {levels[level]:.2f}")
     for axes in (left, right):
         axes.legend(frameon=False, loc="center right")
-    _save(figure, path)
+    save(figure, path)
 
 
 def labels(nets: Mapping[str, pd.DataFrame], zero_shot: float, chance: float, path: Path) -> None:
@@ -84,27 +71,12 @@ def labels(nets: Mapping[str, pd.DataFrame], zero_shot: float, chance: float, pa
     axes.set_xticks(counts, [f"{count:,}" for count in counts], minor=False)
     axes.minorticks_off()
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    _save(figure, path)
+    save(figure, path)
 
 
-def predictions(
-    rgb: np.ndarray, depth: np.ndarray, truth: Sequence[str], said: Sequence[str], sure: Sequence[float], path: Path
-) -> None:
-    """A row of pairs: rgb (P, H, W, 4) uint8 above depth (P, H, W), titled by what was said; mistakes in red."""
-    figure = Figure(figsize=(1.45 * len(rgb), 3.5), layout="constrained")
-    grid = figure.subplots(2, len(rgb), squeeze=False)
-    for column, (picture, frame) in enumerate(zip(rgb, depth, strict=True)):
-        above, below = grid[:, column]
-        above.imshow(picture)
-        # turned so that both show the same view: LiDAR rows run right to left, its columns top to bottom
-        view = np.where(frame < NO_RETURN, frame, np.nan).T[:, ::-1]
-        below.imshow(view, cmap="viridis_r")  # nearer is brighter; colours span the object, not the empty range
-        below.set_facecolor("black")
-        right = truth[column] == said[column]
-        title = f"{said[column]} {sure[column]:.2f}" + ("" if right else f"\nis {truth[column]}")
-        above.set_title(title, fontsize=8, color="black" if right else "#b00020")
-        for axes in (above, below):
-            axes.set(xticks=[], yticks=[])
-    grid[0][0].set_ylabel("RGB")
-    grid[1][0].set_ylabel("LiDAR depth")
-    _save(figure, path)
+def view(frame: np.ndarray) -> np.ndarray:
+    """(H, W) depth as a picture of the view that RGB has, empty where nothing came back.
+
+    LiDAR rows run right to left and its columns top to bottom; colours then span the object, not the empty range.
+    """
+    return np.where(frame < NO_RETURN, frame, np.nan).T[:, ::-1]

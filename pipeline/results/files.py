@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pipeline.data.raw import ANGLES, SENSORS, DataError, Fault, read_angles, read_depth, read_rgb
+from pipeline.data.raw import ANGLES, NAMES, SENSORS, DataError, Fault, read_angles, read_depth, read_rgb
 from pipeline.results.predict import outputs
-from pipeline.results.shipped import NAMES, Shipped
+from pipeline.results.shipped import Shipped
 
 READ = {"rgb": read_rgb, "lidar": read_depth}
 

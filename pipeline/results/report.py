@@ -1,35 +1,12 @@
-"""Tables, Markdown and the summary, from metrics files alone."""
+"""The page and the summary, from metrics files alone; tables and prose of the studies come from their own modules."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from pipeline.artifacts import RUNS, cell_name, read_json
-
 Metrics = Mapping[str, Any]
-COSTS = {"parameters": "parameters", "seconds_per_epoch": "s/epoch", "peak_memory_mb": "peak MB", "epochs": "epochs"}
-SCORES = {"val_loss": "val loss", "loss": "test loss", "accuracy": "test accuracy", "f1": "test F1"}
-
-
-def read_cells(fusions: Sequence[str], downsamples: Sequence[str]) -> dict[str, dict[str, Metrics]]:
-    """fusion -> downsampling -> metrics of the cell; raises PipelineError if a cell has none."""
-    return {
-        fusion: {name: read_json(RUNS / "fusion" / cell_name(fusion, name) / "metrics.json") for name in downsamples}
-        for fusion in fusions
-    }
-
-
-def hardest(logits: np.ndarray, label: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) logits, (N,) labels -> rows by rising probability of the true class, and how sure the net is there."""
-    chosen = np.argsort(np.where(label == 1, logits, -logits), kind="stable")[:count]
-    return chosen, 1 / (1 + np.exp(-np.abs(logits[chosen])))
-
-
-def leading(cells: Mapping[str, Metrics]) -> str:
-    """The fusion of the lowest validation loss."""
-    return min(cells, key=lambda fusion: cells[fusion]["val_loss"])
 
 
 def with_interval(metrics: Metrics, name: str, digits: int = 4) -> str:
@@ -38,64 +15,44 @@ def with_interval(metrics: Metrics, name: str, digits: int = 4) -> str:
     return f"{metrics[name]:.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
 
 
-def numbers(cells: Mapping[str, Metrics]) -> pd.DataFrame:
-    """One row a cell, every figure a column, for CSV."""
-    return pd.DataFrame.from_dict({name: dict(metrics) for name, metrics in cells.items()}, orient="index").rename_axis(
-        "cell"
-    )
-
-
-def comparison(cells: Mapping[str, Metrics]) -> str:
-    """Markdown: losses, accuracy, F1 and costs of the fusions beside the chance level, a row each."""
-    rows = [
-        {"fusion": name}
-        | {title: with_interval(metrics, key) for key, title in SCORES.items()}
-        | {"chance": f"{metrics['chance']:.3f}"}
-        | {title: _plain(metrics[key]) for key, title in COSTS.items()}
-        for name, metrics in cells.items()
-    ]
-    return markdown(rows)
-
-
-def ablation(pairs: Mapping[str, Mapping[str, Metrics]], base: str) -> str:
-    """Markdown: a row per fusion and downsampling; differences from `base` of the same fusion in brackets."""
-    rows = []
-    for fusion, cells in pairs.items():
-        for downsample, metrics in cells.items():
-            other = None if downsample == base else cells.get(base)
-            row = {"fusion": fusion, "downsampling": downsample}
-            row |= {title: with_interval(metrics, key) + _change(metrics, other, key) for key, title in SCORES.items()}
-            row |= {title: _plain(metrics[key]) + _ratio(metrics, other, key) for key, title in COSTS.items()}
-            rows.append(row)
-    return markdown(rows)
-
-
 def markdown(rows: list[dict[str, str]]) -> str:
     """A Markdown table; every value is text already."""
     return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True) + "\n"
 
 
-def _plain(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+class Sample(NamedTuple):
+    """A test pair and what one net says of it."""
+
+    pair: int  # in the order of the test split
+    cell: str
+    said: int  # 0 cube, 1 sphere
+    sure: float  # probability that the net gives to what it says, 0.5 to 1
 
 
-def _change(metrics: Metrics, base: Metrics | None, name: str) -> str:
-    return "" if base is None else f" ({metrics[name] - base[name]:+.4f})"
+def mistakes(logits: Mapping[str, np.ndarray], label: np.ndarray, count: int) -> list[Sample]:
+    """Cell -> (N,) logits: the surest mistakes of all cells, at most one a pair."""
+    found = [_sample(cell, said, pair) for cell, said in logits.items() for pair in np.flatnonzero((said > 0) != label)]
+    surest = {}
+    for sample in sorted(found, key=lambda sample: -sample.sure):
+        surest.setdefault(sample.pair, sample)
+    return list(surest.values())[:count]
 
 
-def _ratio(metrics: Metrics, base: Metrics | None, name: str) -> str:
-    return "" if base is None else f" (x{metrics[name] / base[name]:.2f})"
+def closest(cell: str, logits: np.ndarray, label: np.ndarray, count: int) -> list[Sample]:
+    """The pairs that a cell names rightly with the least probability."""
+    right = np.flatnonzero((logits > 0) == label)
+    return [_sample(cell, logits, pair) for pair in right[np.argsort(np.abs(logits[right]), kind="stable")][:count]]
 
 
-def summary(cells: Mapping[str, Mapping[str, Metrics]], evaluated: Mapping[str, Any], chance: float) -> dict:
+def _sample(cell: str, logits: np.ndarray, pair: int) -> Sample:
+    return Sample(int(pair), cell, int(logits[pair] > 0), float(1 / (1 + np.exp(-np.abs(logits[pair])))))
+
+
+def summary(cells: Mapping[str, Metrics], evaluated: Mapping[str, Any], chance: float) -> dict:
     """The headline numbers: means over seeds on the test split, each kind beside its chance level."""
     figures = evaluated["trained"]
     return {
-        "accuracy": {
-            cell_name(fusion, name): metrics["accuracy"]
-            for fusion, each in cells.items()
-            for name, metrics in each.items()
-        },
+        "accuracy": {name: metrics["accuracy"] for name, metrics in cells.items()},
         "lidar_accuracy": figures["lidar"]["accuracy"],
         "zero_shot_accuracy": figures["classify/projector"]["zero_shot_accuracy"],
         "tuned_projector_accuracy": figures["classify/projector"]["accuracy"],
@@ -116,24 +73,59 @@ Figures are means over seeds ({seeds} here) ± the half-width of the 95% interva
 does not have. The interval speaks of the seeds, not of the choice of test pairs: one pair more or less is {pair:.4f}
 of accuracy. ± 0.0000 means that all seeds got the same number of pairs right, not that the figure is exact.
 
+Verdicts come from a paired test between two nets on the same seeds and the same test scenes: an analysis of variance
+that takes both as drawn anew (the one for many readers and many cases, seeds being the readers), because the question
+is whether another training, tested on other scenes, would say the same. A test over the seeds alone would hold for
+these scenes only, one over the scenes alone for these weights only. p is corrected (Holm) for the number of comparisons
+of its table, or of its column where every column is a question of its own; under 0.05 it says better or worse, else not
+distinguishable, which does not mean equal: few seeds tell only large differences apart.
+
 ## Fusion
-Which way to join the modalities? All nets of this table downsample by {base}; best and worst differ by {gap:.1f} test
-pairs.
+Which way to join the modalities, and is it worth having both? All nets of this table downsample by {base}; they differ
+in the fusion. The leader is the cell of the lowest validation loss, so that the test split had no part in the choice.
 
 {fusion}
-Seconds are computing time of one seed's epoch; memory is the peak of the process (on a GPU: of the device).
+Seconds are computing time of one seed's epoch (for `late_frozen`, of its three trainings); memory is the peak of the
+process (on a GPU: of the device). ECE is how far a net's confidence is from its accuracy, 0 at best.
 
+{fusion_prose}
 ![Validation accuracy by epoch, mean and range over seeds](fusion.png)
 
-The test pairs that `{best}` (lowest validation loss of the table, first seed) finds hardest, hardest first. The title
-is the class that it names and the probability it gives it; red is wrong, with the true class below.
+![Test accuracy against parameters and against time](costs.png)
 
-![Hardest test pairs](predictions.png)
+Confusion matrices, counts of all seeds together (row: the true class, column: the class named):
+
+![Confusion matrices](confusion.png)
+
+Pairs with what the nets of the first seed say of them, and the probability they give it. In red the surest mistakes of
+any fusion, with its name; in black the pairs that the leader gets right with the least confidence.
+
+![Right and wrong predictions, both sensors](predictions.png)
 
 ## Ablation
 The same nets with other downsampling; in brackets the difference from {base}, or the ratio to it for costs.
 
 {ablation}
+{ablation_prose}
+## Learning curve
+The same fusions trained on fewer scenes, drawn by seed and the same for every fusion; few scenes are shown often. All
+choose their epoch by the whole validation split. An asterisk: told from the reference in the same column.
+
+{curve}
+![Test accuracy by number of training scenes](curve.png)
+
+{curve_prose}
+## Stress
+The trained nets under sensor faults that they never saw, on {stressed} test pairs, without retraining. Accuracy is the
+mean over the severities of a fault; an asterisk: told from the leader in the same column.
+
+{stress}
+`other scene` shows LiDAR of another scene with the same shape, so that the label stays true. `other shape` shows LiDAR
+of another scene with the other shape: accuracy there is how often a net believes RGB where the two disagree.
+
+![Test accuracy by fault and severity](stress.png)
+
+{stress_prose}
 ## From LiDAR to RGB alone (CILP)
 Two embedders are pretrained to agree on pairs; a projector carries RGB embeddings into the feature space of a LiDAR
 classifier, whose head then names the class from RGB alone: zero-shot with every part as it was trained, or tuned on
@@ -155,6 +147,7 @@ little of the retrieval, which goes on rising:
 Row RGB, column LiDAR; neighbours 2k and 2k + 1 are the cube and the sphere of one scene (first seed). They count as
 different pairs, in training too: only the shape tells them apart, and the shape is what the embeddings are for.
 
+{cilp_prose}
 ### The course's assessment
 A loss under {pass_loss} gives {loss_points} points, each of five batches above {min_accuracy} gives one, and
 {pass_points} of 10 pass. Here on batches with as many cubes as spheres; a column lists the seeds:
@@ -174,17 +167,15 @@ whole validation split.
 
 ![Test accuracy by number of labels](labels.png)
 
+{labels_prose}
+
 All figures of a stage are in its `metrics.json`, every cell's also in `../compare/fusion.csv` and
 `../ablation/ablation.csv`; `../evaluate/metrics.json` holds what the checkpoints gave when asked again. What may be
 shipped, and its limits: [model_card.md](model_card.md).
 """
 
 
-def page(data: Metrics, fill: Mapping[str, Any], base_cells: Mapping[str, Metrics], base: str, seeds: int) -> str:
-    """The whole report as Markdown; `base_cells` are those compared, all else in `fill` goes where its name stands."""
+def page(data: Metrics, fill: Mapping[str, Any], seeds: int) -> str:
+    """The whole report as Markdown; everything in `fill` goes where its name stands."""
     counts = {split: sum(data[split].values()) for split in ("train", "val", "test")}
-    accuracies = [metrics["accuracy"] for metrics in base_cells.values()]
-    gap = (max(accuracies) - min(accuracies)) * counts["test"]
-    best = cell_name(leading(base_cells), base)
-    counts |= {"pairs": data["pairs"], "pair": 1 / counts["test"], "gap": gap}
-    return PAGE.format(base=base, best=best, seeds=seeds, **counts, **fill)
+    return PAGE.format(seeds=seeds, pairs=data["pairs"], pair=1 / counts["test"], **counts, **fill)

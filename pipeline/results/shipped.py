@@ -9,11 +9,8 @@ from torch import Tensor, nn
 from pipeline.artifacts import load_checkpoint
 from pipeline.data.arrays import picture
 from pipeline.data.geometry import directions, xyza
-from pipeline.data.raw import CLASSES
 from pipeline.errors import PipelineError
 from pipeline.results.checkpoints import restore
-
-NAMES = tuple(kind.removesuffix("s") for kind in CLASSES)  # cube, sphere: the index is the label
 
 
 class FromPicture(nn.Module):

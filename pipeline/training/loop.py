@@ -15,6 +15,7 @@ from pipeline.data.arrays import Batches
 from pipeline.errors import PipelineError
 
 Row = dict[str, float]
+Log = Callable[[int, Row], None]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Task:
     model: nn.Module
     loss: Callable[[nn.Module, Any], Tensor]  # loss(model, batch) -> scalar
     batches: Batches
-    evaluate: Callable[[], Row]  # figures of the model as it stands, `val_loss` among them
+    evaluate: Callable[[Any], Row]  # figures of a model as it stands, `val_loss` among them
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Fitted:
     peak_memory_mb: float  # see device.peak_memory
 
 
-def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: Callable[[int, Row], None]) -> Fitted:
+def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: Log) -> Fitted:
     """Minimise the loss by Adam and leave the weights of the best epoch, by `val_loss`, in the model.
 
     `seed` orders the batches; initial weights are the caller's, and so are frozen parameters: those that need no
@@ -54,10 +55,10 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: Callable[[int, 
     for epoch in range(epochs):
         start = machine.clock(device)
         rates = [rate(recipe, epoch * length + step, epochs * length) for step in range(length)]
-        train_loss = _train(task, task.batches.shuffled(order), optimizer, rates)
+        train_loss = _train(task, task.batches.shuffled(order), optimizer, rates, recipe.clip)
         seconds += machine.clock(device) - start
         model.eval()
-        row = {"epoch": epoch + 1, "lr": rates[-1], "train_loss": train_loss, **task.evaluate()}
+        row = {"epoch": epoch + 1, "lr": rates[-1], "train_loss": train_loss, **task.evaluate(model)}
         if not isfinite(row["val_loss"]):
             raise PipelineError(f"the loss of seed {seed} is {row['val_loss']} after epoch {epoch + 1}: lower lr")
         history.append(row)
@@ -68,11 +69,14 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: Callable[[int, 
     return Fitted(history, best, seconds / epochs, machine.peak_memory(device))
 
 
+Fit = Callable[[Task, Recipe, int, int, Log], Fitted]
+
+
 def fit_seeds(
-    tasks: Mapping[int, Task], recipe: Recipe, epochs: int, log: Callable[[int, Row], None], device: torch.device
+    tasks: Mapping[int, Task], recipe: Recipe, epochs: int, log: Log, device: torch.device, train: Fit = fit
 ) -> list[Fitted]:
-    """`fit` every seed's task: side by side on a CPU, in turn on a GPU."""
-    return machine.side_by_side(lambda seed: fit(tasks[seed], recipe, epochs, seed, log), list(tasks), device)
+    """`train` every seed's task: side by side on a CPU, in turn on a GPU."""
+    return machine.side_by_side(lambda seed: train(tasks[seed], recipe, epochs, seed, log), list(tasks), device)
 
 
 def rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -85,9 +89,12 @@ def rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.lr * (1 + cos(pi * (step - rising) / (steps - rising))) / 2
 
 
-def _train(task: Task, batches: Iterable[Any], optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> float:
+def _train(
+    task: Task, batches: Iterable[Any], optimizer: torch.optim.Optimizer, rates: Sequence[float], clip: float | None
+) -> float:
     """One epoch; returns the mean loss of all its samples, each as it was when its batch was seen."""
     task.model.train()
+    weights = optimizer.param_groups[0]["params"]
     total, count = 0.0, 0
     for batch, lr in zip(batches, rates, strict=True):
         machine.stop_if_asked()
@@ -96,6 +103,8 @@ def _train(task: Task, batches: Iterable[Any], optimizer: torch.optim.Optimizer,
         with machine.autocast(batch[0].device):
             value = task.loss(task.model, batch)
         value.backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(weights, clip)
         optimizer.step()
         total = total + value.detach() * len(batch[0])  # stays on the device: no wait for it at every step
         count += len(batch[0])

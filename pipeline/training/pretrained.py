@@ -1,6 +1,5 @@
 """Weights that somebody else trained: the course's `lidar_cnn.pt`, a state_dict saved by torch. Never unpickled."""
 
-import hashlib
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,11 +28,6 @@ def load_weights(model: nn.Module, path: Path) -> None:
     if unknown is not None:
         raise PipelineError(f"{path}: found {unknown}, which the net does not have; {_FIX}")
     model.load_state_dict(found)
-
-
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a file, to say later which one it was."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _read(path: Path) -> Mapping[str, Any]:

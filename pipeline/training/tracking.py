@@ -70,8 +70,9 @@ class Tracker:
 
     def summary(self, metrics: dict) -> None:
         """The final figures of the run, means over seeds; also printed."""
-        figures = [f"{name} {value:.4f}" for name, value in metrics.items() if isinstance(value, float)]
-        print(f"{self.name}: {', '.join(each for each in figures if '_ci95' not in each)}")
+        told = {name: value for name, value in metrics.items() if not name.endswith(("_ci95", "_sd"))}
+        figures = [f"{name} {value:.4f}" for name, value in told.items() if isinstance(value, float)]
+        print(f"{self.name}: {', '.join(figures)}")
         self._quietly(lambda: self.run.summary.update(metrics))
 
     def history(self) -> pd.DataFrame:

@@ -1,0 +1,58 @@
+"""Late fusion of frozen nets: the branches learn alone, then stay as they are."""
+
+import copy
+
+import torch
+from torch import nn
+
+from pipeline.config import Recipe
+from pipeline.data.arrays import Batch, Batches
+from pipeline.models.fusion import build_fusion
+from pipeline.training.branches import fit_frozen, fit_of
+from pipeline.training.loop import Task, fit
+from pipeline.training.losses import pair_loss
+
+RECIPE = Recipe(lr=0.01, batch=4, warmup=0.0, schedule="constant", clip=1.0)
+WIDTHS = {"branch": [2, 3], "embed": 4, "head": [5]}
+
+
+def task(seen: list) -> Task:
+    torch.manual_seed(0)
+    rgb, lidar = torch.rand(8, 4, 64, 64), torch.rand(8, 4, 64, 64)
+    label = torch.tensor([0.0, 1.0] * 4)
+    batches = Batches(lambda rows: Batch(rgb[rows], lidar[rows], label[rows]), torch.arange(8), 4)
+
+    def evaluate(net: nn.Module) -> dict[str, float]:
+        seen.append(copy.deepcopy(net.state_dict()))
+        return {"val_loss": 1.0 / len(seen)}
+
+    return Task(build_fusion("late_frozen", "strided", WIDTHS), pair_loss, batches, evaluate)
+
+
+def test_the_branches_learn_alone_and_the_head_last():
+    seen: list[dict] = []
+    whole = task(seen)
+    start = copy.deepcopy(whole.model.state_dict())
+    rows = []
+    fitted = fit_frozen(whole, RECIPE, 2, 0, lambda seed, row: rows.append(row))
+    rgb, lidar, last = seen[:2], seen[2:4], seen[4:]
+    end = whole.model.state_dict()
+    for name in start:
+        branch = name.split(".")[0]
+        if branch == "head":
+            assert not torch.equal(end[name], start[name])
+        else:
+            trained = {"rgb": rgb, "lidar": lidar}[branch][-1][name]
+            assert not torch.equal(trained, start[name])
+            assert all(torch.equal(net[name], trained) for net in last)
+    assert {name.split(".")[0] for name in rgb[0]} == {"rgb", "head"} and "lidar.1.0.0.weight" in lidar[0]
+    assert [row["epoch"] for row in rows] == [1, 2] == [row["epoch"] for row in fitted.history]
+
+
+def test_its_seconds_are_those_of_all_three_trainings():
+    alone = fit(task([]), RECIPE, 2, 0, lambda seed, row: None).seconds_per_epoch
+    assert fit_frozen(task([]), RECIPE, 2, 0, lambda seed, row: None).seconds_per_epoch > alone / 2
+
+
+def test_all_other_fusions_are_trained_in_one_go():
+    assert fit_of("late_frozen") is fit_frozen and fit_of("late") is fit_of("concat") is fit
