@@ -59,7 +59,8 @@ def test_every_cell_is_asked_about_the_same_test_pairs(project):
     ]:
         assert read_array(path).shape[-2:] == (seeds, test), path
     said = read_array(project / "runs" / "stress" / "logits.npy")  # the clean pairs are the first test scenes
-    twins = split[split["split"] == "test"].reset_index().pivot(index="scene", columns="class", values="index")
+    places = split[split["split"] == "test"].reset_index(drop=True).reset_index()  # in the order of the logits
+    twins = places.pivot(index="scene", columns="class", values="index")
     shown = twins.sort_values("cubes").to_numpy()[: said.shape[-1] // 2].flatten()
     cells = read(project, "stress/metrics.json")["cells"]
     for cell, logits in zip(cells, said[:, 0], strict=True):
