@@ -75,7 +75,7 @@ def _retrieval(figures: Metrics, before: Metrics) -> list[str]:
         f"untrained nets {before['top1']:.4f} and {before['top5']:.4f}.",
         f"So top-1 is {figures['top1'] / level:.0f} times chance."
         if above(figures, "top1", level)
-        else "Top-1 is not shown to be above chance: the embedders do not find each other's pairs.",
+        else "By top-1 they are not shown to be above chance: the embedders do not find each other's pairs.",
         f"The mean rank is {figures['mean_rank']:.1f}, by guessing {figures['chance_mean_rank']:.1f}.",
         f"The other way round, from LiDAR to RGB, top-1 is {turned}.",
     ]

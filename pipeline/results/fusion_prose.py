@@ -1,247 +1,230 @@
-"""The written analysis of fusions and downsamplings, from its evidence.
+"""The written analysis of fusions and downsamplings: sentences that stand only where the numbers bear them.
 
-What no test has shown is called not distinguishable; of causes, only what a net does by construction is said.
+What no test shows is called not distinguishable; of causes, only what a net does by construction is told.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import partial
+from itertools import combinations
+from math import prod
 
 from pipeline.results.evidence import Ablation, Comparison, Figures
 from pipeline.results.prose import (
-    ALONE,
-    CHANCE,
-    EQUAL,
-    HOLM,
-    INTERVAL,
-    PAIRED,
-    SHARED,
-    above,
+    LEARN,
+    READING,
+    SINGLE,
+    at_chance,
     compose,
-    counted,
+    ends,
     extreme,
-    joined,
+    fusion,
+    having,
+    judged,
+    learnt,
     listed,
+    of,
+    same,
+    small,
     span,
+    tested,
 )
 from pipeline.results.report import with_interval
-from pipeline.results.statistics import Verdict
 
-SINGLE = ("rgb", "lidar")  # fusions that see one sensor
-SAME = "not distinguishable"  # the word of a verdict
-READING = (EQUAL, PAIRED, HOLM, SHARED, INTERVAL, CHANCE)
+NO_ABLATION = "No fusion of the matrix was trained with more than one downsampling, so there is nothing to compare.\n"
 WHAT = {
-    "maxpool": "convolves every place and keeps the largest of neighbouring values",
-    "strided": "puts the stride into the same convolution, which then computes fewer places and needs no pool",
+    "maxpool": "convolves every place, then keeps the largest of neighbouring values",
+    "strided": "puts the stride into the same convolution, which computes fewer places and needs no pool",
     "strided_extra": "puts one more convolution, a stride-2 one, in the place of the pool",
 }
+Twins = Mapping[str, str]  # cell -> the one it is held against, of the same fusion
+
+
+def _pairs(gap: float, pairs: int) -> str:
+    return f"{small(gap)} or {abs(gap) * pairs:.1f} of the {pairs:,} test pairs"
 
 
 def comparison(study: Comparison, pairs: int) -> str:
     """Which fusion is best, by how much and at what cost; `pairs` of the test split."""
     lead = study.cells[study.leader]
-    best, top = extreme({name: cell["accuracy"] for name, cell in study.cells.items()})
-    worst, low = extreme({name: cell["accuracy"] for name, cell in study.cells.items()}, min)
-    gap = (top - low) * pairs
-    opening = [
-        f"`{study.leader}` leads by validation loss, {lead['val_loss']:.4f}. On the test pairs its accuracy is "
-        f"{with_interval(lead, 'accuracy')}, where chance is {lead['chance']:.4f}.",
-        f"The highest test accuracy, {top:.4f}, belongs to {listed(best)}, the lowest, {low:.4f}, to "
-        f"{listed(worst)}: a "
-        f"gap of {gap:.1f} of the {pairs:,} test pairs."
-        if top > low
-        else f"All cells of the table have the same test accuracy, {top:.4f}.",
-        _at_chance(study.cells),
-    ]
     return compose(
         [
-            [ALONE if lead["accuracy_ci95"] is None else "", *opening],
-            _judged(study.verdicts, f"`{study.leader}`"),
-            _sensors(study),
-            [_calibration(study.cells), _costs(study)],
+            [
+                f"By validation loss, {lead['val_loss']:.4f}, `{study.leader}` leads; on the test pairs its "
+                f"accuracy is {with_interval(lead, 'accuracy')}, where chance is {lead['chance']:.4f}.",
+                _range(of(study.cells), pairs),
+                at_chance(study.cells, lead["chance"]),
+            ],
+            _beside_leader(study, pairs),
+            _sensors(study, pairs),
+            [
+                f"Calibration error (ECE), how far confidence is from accuracy, is {ends(of(study.cells, 'ece'))}; the "
+                f"leader has {lead['ece']:.4f}.",
+                *_costs(study, lead),
+            ],
         ],
-        _choice(study),
+        _choice(study, lead),
         READING,
     )
 
 
-def ablation(study: Ablation) -> str:
-    """What other downsamplings cost and bring."""
-    if not study.groups:
-        return "No fusion of the matrix was trained with more than one downsampling, so there is nothing to compare.\n"
-    first = next(iter(study.groups.values()))
-    base = first[0].split("-")[1]
-    kinds = list(dict.fromkeys(name.split("-")[1] for group in study.groups.values() for name in group[1:]))
-    paragraphs = [[f"The base, {base}, {WHAT[base]}."]]
-    paragraphs += [_downsampling(study, kind, base) for kind in kinds]
-    paragraphs += [[_beside(study, kinds)], _judged(study.verdicts, f"the {base} net of the same fusion")]
-    better = [name for name, verdict in study.verdicts.items() if verdict.word == "better"]
-    advice = [
-        f"Take {listed(better)}: shown to be better than {base}."
-        if better
-        else f"On this data no fusion asks to leave {base}"
-        " for the sake of accuracy: no other downsampling is shown to be better.",
-        _fastest(study, kinds, base),
-    ]
-    return compose(paragraphs, advice, READING)
+def _range(accuracy: Mapping[str, float], pairs: int) -> str:
+    if len(accuracy) == 1:
+        return "It is the only cell, so there is nothing to hold it against."
+    gap = max(accuracy.values()) - min(accuracy.values())
+    between = "" if same(gap, 0) else f": {_pairs(gap, pairs)} from end to end"
+    return f"Over all {len(accuracy)} cells accuracy is {ends(accuracy)}{between}."
 
 
-def _at_chance(cells: Mapping[str, Figures]) -> str:
-    lost = [name for name, cell in cells.items() if not above(cell, "accuracy", cell["chance"])]
-    return f"Not shown to be above chance over the seeds: {listed(lost)}." if lost else ""
-
-
-def _judged(verdicts: Mapping[str, Verdict], beside: str) -> list[str]:
-    """What the tests say beside one cell."""
-    if not verdicts:
-        return ["There is no other cell to compare it with."]
-    clear = {name: each for name, each in verdicts.items() if each.word != SAME}
-    silent = [name for name in verdicts if name not in clear]
-    sentences = [f"Beside {beside}, {told(name, each)}." for name, each in clear.items()]
-    if not silent:
-        return sentences
-    gaps = [abs(verdicts[name].difference.mean) for name in silent]
-    return [
-        *sentences,
-        f"Not distinguishable from {beside}: {listed(silent)}; the differences seen there, up to {max(gaps):.4f}, "
-        "may be the luck of these seeds and scenes.",
-    ]
-
-
-def _sensors(study: Comparison) -> list[str]:
-    """Whether two sensors beat one."""
-    alone = {name: cell for name, cell in study.cells.items() if name.split("-")[0] in SINGLE}
-    both = {name: cell for name, cell in study.cells.items() if name not in alone}
-    if not alone or not both:
+def _beside_leader(study: Comparison, pairs: int) -> list[str]:
+    """Verdicts, and what the test would overlook."""
+    if not study.verdicts:
         return []
-    seen = joined(f"`{name}` has {with_interval(cell, 'accuracy')}" for name, cell in alone.items())
-    sentences = [f"One sensor alone: {seen}."]
-    if study.leader in alone:
-        return [*sentences, f"As `{study.leader}` leads, a second sensor brings nothing that these figures show."]
-    worse = [name for name in alone if study.verdicts[name].word == "worse"]
-    rest = [name for name in alone if name not in worse]
-    if worse:
-        sentences.append(f"The leading fusion is shown to be better than {listed(worse)}.")
-    if rest:
-        sentences.append(f"It is not shown to be better than {listed(rest)}: on clean data one sensor may do.")
-    return sentences
+    shown = partial(_pairs, pairs=pairs)
+    told = judged(study.verdicts, "the leader", shown)
+    wide, half = extreme({name: verdict.difference.half or 0.0 for name, verdict in study.verdicts.items()})
+    if half:
+        told.append(f"The widest 95% interval of a difference, that of {listed(wide)}, is ± {shown(half)}.")
+    return told
 
 
-def _calibration(cells: Mapping[str, Figures]) -> str:
-    best, low = extreme({name: cell["ece"] for name, cell in cells.items()}, min)
-    worst, high = extreme({name: cell["ece"] for name, cell in cells.items()})
-    return (
-        f"Confidence is closest to accuracy in {listed(best)} (ECE {low:.4f}) and farthest in {listed(worst)} "
-        f"({high:.4f})."
-        if high > low
-        else f"ECE is {low:.4f} throughout."
-    )
+def _sensors(study: Comparison, pairs: int) -> list[str]:
+    """Whether two sensors pay; verdicts are beside the leader alone."""
+    single = {cell: value for cell, value in of(study.cells).items() if fusion(cell) in SINGLE}
+    both = {cell: value for cell, value in of(study.cells).items() if cell not in single}
+    if not single or not both:
+        missing = "net of a single sensor" if both else "fusion"
+        return [f"No {missing} is among the cells, so nothing here says whether the second sensor pays."]
+    (alone, high), (joint, top) = extreme(single), extreme(both)
+    gap = "the same" if same(top, high) else f"{_pairs(top - high, pairs)} {'more' if top > high else 'less'}"
+    told = [
+        f"Is it worth having both sensors? The best single sensor on the test pairs has {high:.4f} ({listed(alone)}), "
+        f"the best fusion {top:.4f} ({listed(joint)}), {gap}."
+    ]
+    if not tested(study.verdicts):
+        return told
+    if study.leader in single:
+        won = [cell for cell in having(study.verdicts, "better") if cell in both]
+        return [*told, f"The leader itself sees one sensor; shown to beat it: {listed(won) if won else 'no fusion'}."]
+    even = [cell for cell in single if study.verdicts[cell].word != "worse"]
+    if even:
+        return [*told, f"The leading fusion is not shown to beat {listed(even)}: that both pay is not shown here."]
+    return [*told, "The leading fusion is shown to beat every single sensor of the table: here the second one pays."]
 
 
-def _level(study: Comparison) -> dict[str, Figures]:
-    """The leader and what is not shown to be worse."""
-    return {name: cell for name, cell in study.cells.items() if name not in study.verdicts or _fair(study, name)}
+def _cheapest(study: Comparison, key: str) -> tuple[list[str], float]:
+    """Among the leader and what is not shown to be worse."""
+    worse = having(study.verdicts, "worse")
+    return extreme({name: value for name, value in of(study.cells, key).items() if name not in worse}, min)
 
 
-def _fair(study: Comparison, name: str) -> bool:
-    return study.verdicts[name].word != "worse"
-
-
-def _costs(study: Comparison) -> str:
-    lead = study.cells[study.leader]
-    level = _level(study)
-    small, size = extreme({name: cell["parameters"] for name, cell in level.items()}, min)
-    quick, seconds = extreme({name: cell["seconds_per_epoch"] for name, cell in level.items()}, min)
-    return (
-        f"Of the cells not shown to be worse than the leader, {listed(small)} has the fewest parameters, "
-        f"{size:,} against "
-        f"{lead['parameters']:,}, and {listed(quick)} the shortest epoch, {seconds:.2f} s against "
-        f"{lead['seconds_per_epoch']:.2f} s."
-    )
-
-
-def _choice(study: Comparison) -> list[str]:
-    fusions = {name: cell for name, cell in _level(study).items() if name.split("-")[0] not in SINGLE}
-    if not fusions:
-        return ["Use the single sensor that leads; no fusion here is level with it."]
-    small, _ = extreme({name: cell["parameters"] for name, cell in fusions.items()}, min)
+def _costs(study: Comparison, lead: Figures) -> list[str]:
+    (least, size), (quick, time) = _cheapest(study, "parameters"), _cheapest(study, "seconds_per_epoch")
+    lost = lead["accuracy"] - min(study.cells[name]["accuracy"] for name in {*least, *quick})
     return [
-        f"Where both sensors are to be used on clean data, {listed(small)} is the smallest choice not shown to "
-        "be worse.",
-        "Choose by what the nets will meet: the learning curve and the stress test below tell fusions apart "
-        "where clean "
-        "accuracy does not.",
+        f"Among the leader and what is not shown to be worse, {size:,} parameters are the fewest ({listed(least)}; "
+        f"{size / lead['parameters']:.2f} times the leader's), and {time:.2f} s of computing the shortest epoch "
+        f"({listed(quick)}; {time / lead['seconds_per_epoch']:.2f} times).",
+        f"Their accuracy is up to {small(lost)} below the leader's." if lost > 0 and not same(lost, 0) else "",
+        f"Peak memory is {span(of(study.cells, 'peak_memory_mb').values(), '{:,.0f}')} MB.",
     ]
 
 
-def _downsampling(study: Ablation, kind: str, base: str) -> list[str]:
-    """One downsampling beside the base, over all fusions that have both."""
-    pairs = [
-        (study.cells[group[0]], study.cells[name])
-        for group in study.groups.values()
-        for name in group[1:]
-        if name.split("-")[1] == kind
-    ]
-    parts = {
-        key: [other[key] / first[key] for first, other in pairs]
-        for key in ("parameters", "seconds_per_epoch", "epochs")
-    }
-    moved = [other["accuracy"] - first["accuracy"] for first, other in pairs]
-    lost = [other["loss"] - first["loss"] for first, other in pairs]
+def _choice(study: Comparison, lead: Figures) -> list[str]:
+    if not learnt(study.cells, lead["chance"]):
+        return [LEARN]
+    if not study.verdicts:
+        return ["Add a cell to the matrix before choosing: one alone is neither the best nor the cheapest."]
+    better, even = having(study.verdicts, "better"), having(study.verdicts, "not distinguishable")
+    if better:
+        first = f"For accuracy take {listed(better)}, shown to be better than the leader by validation loss."
+    elif not tested(study.verdicts):
+        first = f"For accuracy `{study.leader}` is a first guess: train more seeds before choosing by it."
+    elif even:
+        first = f"For accuracy `{study.leader}` leads, but any of the {len(even)} not distinguishable may do as well."
+    else:
+        first = f"For accuracy take `{study.leader}`: no other cell of the table is level with it."
+    least, quick = (listed(_cheapest(study, key)[0]) for key in ("parameters", "seconds_per_epoch"))
+    return [first, f"For the smallest net take {least}; for the shortest epoch {quick}."]
+
+
+def ablation(study: Ablation) -> str:
+    """What other downsamplings cost and give, fusion by fusion, and beside each other."""
+    if not study.groups:
+        return NO_ABLATION
+    first = next(iter(study.groups.values()))[0]
+    chance = study.cells[first]["chance"]
+    variants: dict[str, dict[str, str]] = {}  # by downsampling
+    for base, *others in study.groups.values():
+        for name in others:
+            variants.setdefault(_sampling(name), {})[name] = base
+    return compose(
+        [
+            [f"The base, `{_sampling(first)}`, {WHAT[_sampling(first)]}.", at_chance(study.cells, chance)],
+            *(_variant(study, name, twins) for name, twins in variants.items()),
+            [_side_by_side(study, *two) for two in combinations(variants.values(), 2)],
+        ],
+        [_worth(study, name, twins) for name, twins in variants.items()] if learnt(study.cells, chance) else [LEARN],
+        READING,
+    )
+
+
+def _sampling(cell: str) -> str:
+    return cell.split("-")[1]
+
+
+def _ratios(study: Ablation, twins: Twins, *keys: str) -> list[float]:
+    """How many times the other's is the product of these figures."""
+
+    def product(cell: str) -> float:
+        return prod(study.cells[cell][key] for key in keys)
+
+    return [product(name) / product(other) for name, other in twins.items()]
+
+
+def _times(study: Ablation, twins: Twins, *keys: str) -> str:
+    return f"{span(_ratios(study, twins, *keys), '{:.2f}')} times"
+
+
+def _changes(study: Ablation, twins: Twins, key: str) -> str:
+    return ends({name: study.cells[name][key] - study.cells[other][key] for name, other in twins.items()}, "{:+.4f}")
+
+
+def _variant(study: Ablation, name: str, twins: Twins) -> list[str]:
+    base = f"`{_sampling(next(iter(twins.values())))}`"
     return [
-        f"{kind} {WHAT[kind]}; {counted(len(pairs), 'fusion')} tried it.",
-        f"Parameters are {span(parts['parameters'], '{:.2f}')} times those of {base}, computing time of an epoch "
-        f"{span(parts['seconds_per_epoch'], '{:.2f}')} times, epochs {span(parts['epochs'], '{:.2f}')} times.",
-        f"Test accuracy changes by {span(moved, '{:+.4f}')}, test loss by {span(lost, '{:+.4f}')}.",
+        f"`{name}` {WHAT[name]}. Beside {base}, in {listed(map(fusion, twins))}, it has "
+        f"{_times(study, twins, 'parameters')} the parameters and takes {_times(study, twins, 'seconds_per_epoch')} "
+        f"the computing of an epoch, {_times(study, twins, 'seconds_per_epoch', 'epochs')} that of a training with the "
+        f"epochs each was given, and {_times(study, twins, 'peak_memory_mb')} the peak memory.",
+        f"Test loss changes by {_changes(study, twins, 'loss')}, accuracy by {_changes(study, twins, 'accuracy')}.",
+        *judged({cell: study.verdicts[cell] for cell in twins}, base),
     ]
 
 
-def _beside(study: Ablation, kinds: list[str]) -> str:
-    """The kinds beside each other, where one fusion has several."""
-    if len(kinds) < 2:
-        return ""
-    means = {kind: mean(_of_kind(study, kind).values()) for kind in kinds}
-    best, top = extreme(means)
-    worst, low = extreme(means, min)
-    if top == low:
-        return f"On the mean of their fusions, {joined(kinds)} change accuracy alike, by {top:+.4f}."
+def _side_by_side(study: Ablation, one: Twins, two: Twins) -> str:
+    """Two variants in the fusions that have both."""
+    names = [f"`{_sampling(next(iter(variant)))}`" for variant in (one, two)]
+    other = {fusion(cell): cell for cell in two}
+    twins = {cell: other[fusion(cell)] for cell in one if fusion(cell) in other}
+    if not twins:
+        return f"No fusion has both {names[0]} and {names[1]}."
     return (
-        f"On the mean of their fusions, {joined(best)} changes accuracy by {top:+.4f} and {joined(worst)} by "
-        f"{low:+.4f}; "
-        "which fusions they were tried on differs, so this is a description and not a test."
+        f"Side by side in {listed(map(fusion, twins))}, {names[0]} has {_times(study, twins, 'parameters')} the "
+        f"parameters of {names[1]} and takes {_times(study, twins, 'seconds_per_epoch')} the computing of an epoch; "
+        f"its accuracy differs by {_changes(study, twins, 'accuracy')}. Both were tested beside the base "
+        "alone."
     )
 
 
-def _of_kind(study: Ablation, kind: str) -> dict[str, float]:
-    return {
-        name: study.cells[name]["accuracy"] - study.cells[group[0]]["accuracy"]
-        for group in study.groups.values()
-        for name in group[1:]
-        if name.split("-")[1] == kind
-    }
-
-
-def _fastest(study: Ablation, kinds: list[str], base: str) -> str:
-    """Where an epoch is shorter and nothing is shown to be lost."""
-    spent = {
-        name: study.cells[name]["seconds_per_epoch"] / study.cells[group[0]]["seconds_per_epoch"]
-        for group in study.groups.values()
-        for name in group[1:]
-        if study.verdicts[name].word != "worse"
-    }
-    quick = {name: share for name, share in spent.items() if share < 1}
-    if not quick:
-        return ""
-    names, share = extreme(quick, min)
-    return (
-        f"Where time counts, {listed(names)} takes {share:.2f} times an epoch's time of {base} and is not "
-        "shown to be worse."
-    )
-
-
-def mean(values: Iterable[float]) -> float:
-    known = list(values)
-    return sum(known) / len(known)
-
-
-def told(name: str, verdict: Verdict) -> str:
-    """The word of a test, with the difference and p."""
-    return f"`{name}` is {verdict.word} by {abs(verdict.difference.mean):.4f} (p {verdict.p:.2g})"
+def _worth(study: Ablation, name: str, twins: Twins) -> str:
+    verdicts = {cell: study.verdicts[cell] for cell in twins}
+    quicker = max(_ratios(study, twins, "seconds_per_epoch", "epochs")) < 1
+    cost = f"`{name}` {'shortens' if quicker else 'does not shorten'} every training here"
+    better, worse = having(verdicts, "better"), having(verdicts, "worse")
+    if not tested(verdicts):
+        return f"{cost}; train more seeds before judging what it does to accuracy."
+    if worse or better:
+        good = f"; take it for {listed(better)}, where it is shown to be better" if better else ""
+        return cost + good + (f"; not for {listed(worse)}, where it is shown to be worse" if worse else "") + "."
+    end = "take it where time counts" if quicker else "these figures give no reason to take it"
+    return f"{cost} and is not shown to change accuracy: {end}."

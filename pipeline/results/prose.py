@@ -39,6 +39,9 @@ SHARED = (
     "All nets share the split and the seeds, so that the luck of the draw touches all of them alike, and each was kept "
     "as it was in the epoch of its lowest validation loss."
 )
+SINGLE = {"rgb": "RGB", "lidar": "LiDAR"}  # fusions that see one sensor
+LEARN = "Get a net to learn first: until one is shown to be above chance, there is no ground to prefer any."
+READING = (EQUAL, PAIRED, HOLM, INTERVAL, SHARED, CHANCE)  # of a study with paired tests
 UNTESTED = (
     "No test was possible, since it takes several seeds and several scenes: all count as not distinguishable, and any "
     "order is that of these trainings alone."
@@ -83,6 +86,14 @@ def ends(values: Mapping[str, float], form: str = "{:.4f}", names: Callable = li
     if same(low, high):
         return form.format(high) + (" throughout" if len(values) > 1 else "")
     return f"{form.format(low)} ({names(worst)}) to {form.format(high)} ({names(best)})"
+
+
+def fusion(cell: str) -> str:
+    return cell.split("-")[0]
+
+
+def of(nets: Mapping[str, Figures], name: str = "accuracy") -> dict[str, float]:
+    return {net: figures[name] for net, figures in nets.items()}
 
 
 def above(figures: Figures, name: str, level: float) -> bool:
