@@ -10,6 +10,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from pipeline import device as machine
@@ -60,7 +61,8 @@ class Study:
             logits = linear.decision_function(take(test).inputs.cpu().numpy())
             return classification(torch.from_numpy(logits).float(), self.data.label[test])
 
-        return over_seeds(self._every(score))
+        with threadpool_limits(1):  # of the process: sums of several threads come out in any order
+            return over_seeds(self._every(score))
 
     def _task(self, seed: int, net: nn.Module, take: arrays.Take, section: Labels, count: int) -> Task:
         part = copy.deepcopy(net)
