@@ -1,8 +1,7 @@
 """The fusion study's tables, in Markdown: figures, costs and verdicts."""
 
-from math import log
-
 from pipeline.results.evidence import Ablation, Comparison, Curve, Figures, Stress
+from pipeline.results.prose import blind_loss
 from pipeline.results.report import markdown, with_interval
 from pipeline.results.statistics import Verdict
 
@@ -10,6 +9,7 @@ COSTS = {"parameters": "parameters", "seconds_per_epoch": "s/epoch", "peak_memor
 ACCURACY = {"accuracy": "test accuracy"}
 OTHERS = {"val_loss": "val loss", "loss": "test loss", "f1": "test F1", "ece": "test ECE"}
 SCORES = ACCURACY | OTHERS
+COLUMNS = [*ACCURACY.values(), "beside the leader", *OTHERS.values(), *COSTS.values()]  # of the comparison
 
 
 def comparison(study: Comparison) -> str:
@@ -29,23 +29,19 @@ def blind(figures: Figures) -> list[dict[str, str]]:
     """Always the more frequent class, at its share; and a coin. `figures` are any cell's, for the share of classes."""
     cubes, spheres = (sum(row) for row in figures["confusion"])
     share = max(cubes, spheres) / (cubes + spheres)
-    entropy = -sum(each * log(each) for each in (share, 1 - share) if each)
     # a coin's expected F1 of a class of share q is 2 q (1/2) / (q + 1/2)
     coin = sum(q / (q + 0.5) for q in (share, 1 - share)) / 2
     return [
-        _blind("the more frequent class", entropy, share, share / (1 + share), 0.0),
-        _blind("a coin", log(2), 0.5, coin, 0.0),
+        _blind("the more frequent class", blind_loss(share), share, share / (1 + share)),
+        _blind("a coin", blind_loss(0.5), 0.5, coin),
     ]
 
 
-def _blind(name: str, loss: float, accuracy: float, f1: float, ece: float) -> dict[str, str]:
-    scores = {"test loss": loss, "test accuracy": accuracy, "test F1": f1, "test ECE": ece}
-    empty = dict.fromkeys(["val loss", "beside the leader", *COSTS.values()], "")
-    row = {"cell": name} | empty | {title: f"{value:.4f}" for title, value in scores.items()}
-    return {
-        title: row[title]
-        for title in ["cell", *ACCURACY.values(), "beside the leader", *OTHERS.values(), *COSTS.values()]
-    }
+def _blind(name: str, loss: float, accuracy: float, f1: float) -> dict[str, str]:
+    """A row of it, in the columns of the others; what it did not have to learn has no cost, and its share is true."""
+    scores = {"loss": loss, "accuracy": accuracy, "f1": f1, "ece": 0.0}
+    told = {SCORES[key]: f"{value:.4f}" for key, value in scores.items()}
+    return {"cell": name} | {title: told.get(title, "") for title in COLUMNS}
 
 
 def ablation(study: Ablation) -> str:
