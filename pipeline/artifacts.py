@@ -69,6 +69,28 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextmanager
+def resumable_folder(folder: Path, key: str) -> Iterator[Path]:
+    """`atomic_folder` that keeps what a killed or interrupted run has done, for the next one with the same `key`.
+
+    `key` says what is being made from what; remains under another key are thrown away, and so are those of a failure.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    mark = partial / "key"
+    if not mark.is_file() or mark.read_text() != key:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        write_text(mark, key)
+    try:
+        yield partial
+    except Exception:  # not KeyboardInterrupt: that is to be gone on from
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    mark.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    os.rename(partial, folder)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` atomically, UTF-8 with Unix line ends on every system."""
     with atomic(path) as part:

@@ -4,13 +4,11 @@ Unknown, missing and impossible values are refused by their full name, for examp
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
-    ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
@@ -20,41 +18,28 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from pipeline.errors import PipelineError
+from pipeline.schema import (
+    STRICT,
+    Branch,
+    DownsampleName,
+    FusionName,
+    Nets,
+    NormName,
+    Portions,
+    PositiveFloat,
+    PositiveInt,
+    Recipe,
+    Seed,
+    Severities,
+    Share,
+    Widths,
+    distinct,
+)
 
-FusionName = Literal[
-    "rgb", "lidar", "early", "late", "late_frozen", "concat", "add", "hadamard", "matmul", "gated", "attention"
-]
-DownsampleName = Literal["maxpool", "strided", "strided_extra"]
-NormName = Literal["none", "batch"]
-TuningName = Literal["projector", "everything"]
 PRETRAINED = Path("pretrained")  # DVC watches this folder, so that other weights retrain what rests on them
 
 
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("expected a number")
-    return value
-
-
-def _distinct(values: list) -> list:
-    if len(set(values)) < len(values):
-        raise ValueError("expected each of them once")
-    return values
-
-
-# Floats may come as strings: DVC writes 1e-05, which YAML 1.1 does not take for a number.
-PositiveFloat = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
-PositiveInt = Annotated[int, Field(strict=True, gt=0)]
-Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-Share = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, lt=1)]
-Widths = list[PositiveInt]
-Severities = Annotated[list[PositiveFloat], Field(min_length=1), AfterValidator(_distinct)]
-Portions = Annotated[list[Annotated[PositiveFloat, Field(le=1)]], Field(min_length=1), AfterValidator(_distinct)]
-Branch = Annotated[Widths, Field(min_length=1, max_length=6)]  # each width halves the 64 pixels
-_strict = ConfigDict(extra="forbid")
-
-
-@dataclass(frozen=True, config=_strict)
+@dataclass(frozen=True, config=STRICT)
 class Cell:
     """One net of the fusion study."""
 
@@ -78,7 +63,7 @@ def _named_as_they_are(cells: dict[str, Cell]) -> dict[str, Cell]:
 Matrix = Annotated[dict[str, Cell], Field(min_length=1), AfterValidator(_named_as_they_are)]
 
 
-@dataclass(frozen=True, config=_strict)
+@dataclass(frozen=True, config=STRICT)
 class Fractions:
     train: Share
     val: Share
@@ -91,109 +76,49 @@ class Fractions:
         return self
 
 
-@dataclass(frozen=True, config=_strict)
+@dataclass(frozen=True, config=STRICT)
+class Counts:
+    """Scenes of each split, instead of fractions."""
+
+    train: PositiveInt
+    val: PositiveInt
+    test: PositiveInt
+
+
+@dataclass(frozen=True, config=STRICT)
 class Prepare:
-    split: Literal["scene", "course"]
+    split: Literal["scene", "course", "stratified"]
     fractions: Fractions
+    counts: Counts | None
     course_scenes: PositiveInt
+    strata: PositiveInt
     seed: Seed
+    on_error: Literal["stop", "skip"]
 
 
-@dataclass(frozen=True, config=_strict)
-class LateNet:
-    """Each modality alone down to a vector of `embed` values; the vectors meet in the head, or one goes there alone."""
-
-    branch: Branch
-    embed: PositiveInt
-    head: Widths
-
-
-@dataclass(frozen=True, config=_strict)
-class EarlyNet:
-    """Both modalities stacked before the first convolution."""
-
-    branch: Branch
-    head: Widths
-
-
-@dataclass(frozen=True, config=_strict)
-class IntermediateNet:
-    """Feature maps meet after `branch`; convolutions `shared` and the head follow."""
-
-    branch: Branch
-    shared: Widths
-    head: Widths
-
-    @model_validator(mode="after")
-    def _leave_a_pixel(self) -> "IntermediateNet":
-        if len(self.branch) + len(self.shared) > 6:
-            raise ValueError("branch and shared have over 6 widths together, and each halves the 64 pixels")
-        return self
-
-
-@dataclass(frozen=True, config=_strict, kw_only=True)
-class AttentionNet(IntermediateNet):
-    heads: PositiveInt
-
-    @model_validator(mode="after")
-    def _share_channels_evenly(self) -> "AttentionNet":
-        if self.branch[-1] % self.heads:
-            raise ValueError(f"{self.branch[-1]} channels cannot be shared evenly among {self.heads} heads")
-        return self
-
-
-@dataclass(frozen=True, config=_strict)
-class Nets:
-    rgb: LateNet
-    lidar: LateNet
-    early: EarlyNet
-    late: LateNet
-    late_frozen: LateNet
-    concat: IntermediateNet
-    add: IntermediateNet
-    hadamard: IntermediateNet
-    matmul: IntermediateNet
-    gated: IntermediateNet
-    attention: AttentionNet
-
-
-@dataclass(frozen=True, config=_strict, kw_only=True)
-class Recipe:
-    """How weights are found: Adam, a linear warm-up over the share `warmup` of all steps, then the schedule.
-
-    A gradient longer than `clip` is shortened to it; null leaves all as they are.
-    """
-
-    lr: PositiveFloat
-    batch: PositiveInt
-    warmup: Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
-    schedule: Literal["cosine", "constant"]
-    clip: PositiveFloat | None
-
-
-@dataclass(frozen=True, config=_strict, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Fusion(Recipe):
     nets: Nets
 
 
-@dataclass(frozen=True, config=_strict, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Curve(Recipe):
     """The fusions on few scenes: `epochs` of at least `steps` batches each."""
 
     epochs: PositiveInt
     steps: PositiveInt
     downsample: DownsampleName
-    fusions: Annotated[list[FusionName], Field(min_length=1), AfterValidator(_distinct)]
-    scenes: Annotated[list[PositiveInt], Field(min_length=1), AfterValidator(_distinct)]
+    fusions: Annotated[list[FusionName], Field(min_length=1), AfterValidator(distinct)]
+    scenes: Annotated[list[PositiveInt], Field(min_length=1), AfterValidator(distinct)]
 
 
-@dataclass(frozen=True, config=_strict)
+@dataclass(frozen=True, config=STRICT)
 class Faults:
     """Severities of each sensor fault, from mild to strong, in the units of data/degrade.py."""
 
     lidar_noise: Severities
     lidar_dropout: Portions
-    lidar_beams: Annotated[Widths, Field(min_length=1), AfterValidator(_distinct)]
+    lidar_beams: Annotated[Widths, Field(min_length=1), AfterValidator(distinct)]
     lidar_range: Severities
     rgb_dark: Portions
     rgb_noise: Severities
@@ -201,21 +126,21 @@ class Faults:
     rgb_colour: Severities
 
 
-@dataclass(frozen=True, config=_strict)
+@dataclass(frozen=True, config=STRICT)
 class Stress:
     scenes: PositiveInt
     seed: Seed
     faults: Faults
 
 
-@dataclass(frozen=True, config=_strict, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Training(Recipe):
     """A recipe and how long to follow it."""
 
     epochs: PositiveInt
 
 
-@dataclass(frozen=True, config=_strict, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Lidar(Training):
     weights: str | None  # a file of weights instead of a training
     branch: Branch
@@ -229,7 +154,7 @@ class Lidar(Training):
         return name
 
 
-@dataclass(frozen=True, config=_strict, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Cilp(Training):
     batch: Annotated[int, Field(strict=True, ge=2, multiple_of=2)]  # a cube and its sphere stay together
     branch: Branch
@@ -239,26 +164,26 @@ class Cilp(Training):
     temperature: Annotated[PositiveFloat, Field(ge=0.01)]  # the net never goes below: see models.cilp.MAX_SCALE
 
 
-@dataclass(frozen=True, config=_strict, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Project(Training):
     hidden: Widths
 
 
-@dataclass(frozen=True, config=_strict)
+@dataclass(frozen=True, config=STRICT)
 class Classify:
     projector: Training
     everything: Training
 
 
-@dataclass(frozen=True, config=_strict, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Labels(Training):
     steps: PositiveInt
-    counts: Annotated[list[Annotated[int, Field(strict=True, ge=2, multiple_of=2)]], AfterValidator(_distinct)]
+    counts: Annotated[list[Annotated[int, Field(strict=True, ge=2, multiple_of=2)]], AfterValidator(distinct)]
 
 
-@dataclass(frozen=True, config=_strict)
+@dataclass(frozen=True, config=STRICT)
 class Params:
-    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
     matrix: Matrix
     prepare: Prepare
     fusion: Fusion

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pipeline import device as machine
 from pipeline.artifacts import RUNS, checkpoint_path, load_checkpoint, run_folder, save_models, write_array, write_json
-from pipeline.config import TuningName, load
+from pipeline.config import load
 from pipeline.data import arrays
 from pipeline.errors import run
 from pipeline.models.cilp import RgbToLidar
@@ -15,6 +15,7 @@ from pipeline.results.chain import TUNINGS, Chain, Part, trained_chain
 from pipeline.results.metrics import classification, majority, prefixed
 from pipeline.results.predict import input_logits
 from pipeline.results.statistics import over_seeds
+from pipeline.schema import TuningName
 from pipeline.training.loop import Task, costs, fit_seeds
 from pipeline.training.losses import label_loss
 from pipeline.training.tracking import Tracker

@@ -26,7 +26,7 @@ def raw_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Their arrays: 3 scenes to train on, 1 val, 2 test."""
     folder = tmp_path_factory.mktemp("prepare") / "arrays"
-    prepare(raw_folder, folder, lambda scenes: by_scene(scenes, FRACTIONS, seed=0))
+    prepare(raw_folder, folder, lambda scenes, _: by_scene(scenes, FRACTIONS, seed=0))
     return folder
 
 

@@ -5,9 +5,9 @@ import copy
 import torch
 from torch import nn
 
-from pipeline.config import Recipe
 from pipeline.data.arrays import Batch, Batches
 from pipeline.models.fusion import build_fusion
+from pipeline.schema import Recipe
 from pipeline.training.branches import fit_frozen, fit_of
 from pipeline.training.loop import Task, fit
 from pipeline.training.losses import pair_loss

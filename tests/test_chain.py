@@ -32,7 +32,7 @@ def data(tmp_path_factory) -> arrays.Arrays:
     folder = tmp_path_factory.mktemp("chain")
     simulate(folder / "raw", 120, 0)
     fractions = {"train": 0.1, "val": 0.1, "test": 0.8}
-    prepare(folder / "raw", folder / "arrays", lambda scenes: by_scene(scenes, fractions, 0))
+    prepare(folder / "raw", folder / "arrays", lambda scenes, _: by_scene(scenes, fractions, 0))
     return arrays.load(folder / "arrays", CPU)
 
 

@@ -1,10 +1,15 @@
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import get_args
 
-from pipeline.config import FusionName
+import pytest
+
+from pipeline.data.simulate import simulate
+from pipeline.schema import FusionName
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,12 +24,12 @@ def pipeline(*arguments: str | Path, cwd: Path = ROOT) -> tuple[int, str, str]:
 
 def test_simulate_writes_a_set_that_check_accepts(tmp_path: Path) -> None:
     folder = tmp_path / "set"
-    assert pipeline("simulate", folder, "--scenes", "2", "--seed", "3") == (
+    assert pipeline("simulate", folder, "--scenes", "6", "--seed", "3") == (
         0,
-        f"{folder}: 2 scenes, 4 pairs, seed 3\n",
+        f"{folder}: 6 scenes, 12 pairs, seed 3\n",
         "",
     )
-    assert pipeline("check", folder) == (0, f"{folder}: 4 pairs, no fault found\n", "")
+    assert pipeline("check", folder) == (0, f"{folder}: 12 pairs, no fault found\n", "")
 
 
 def test_simulate_overwrites_nothing(tmp_path: Path) -> None:
@@ -35,24 +40,44 @@ def test_simulate_overwrites_nothing(tmp_path: Path) -> None:
     )
 
 
-def test_check_names_every_fault_on_a_line_of_its_own(raw_folder: Path, tmp_path: Path) -> None:
-    for path in raw_folder.rglob("*.*"):
-        copy = tmp_path / path.relative_to(raw_folder)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(path.read_bytes())
-    depth, picture = tmp_path / "cubes/lidar/0001.npy", tmp_path / "spheres/rgb/0004.png"
+@pytest.fixture(scope="module")
+def some_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough that with one less every split has some."""
+    folder = tmp_path_factory.mktemp("some") / "set"
+    simulate(folder, scenes=20, seed=0)
+    return folder
+
+
+def test_check_says_by_its_exit_code_what_it_found(some_scenes: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(some_scenes, tmp_path / "set"))
+    (folder / "notes.txt").touch()
+    code, out, err = pipeline("check", folder)
+    assert (code, err) == (3, "") and "40 pairs, 0 errors, 1 warning" in out
+    (folder / "cubes/rgb/0001.png").unlink()
+    code, out, err = pipeline("check", folder, "--json")
+    told = json.loads(out)
+    assert (code, err) == (1, "") and told["pairs"] == 39
+    assert [fault["kind"] for fault in told["errors"]] == ["unpaired"]
+    assert sorted(fault["kind"] for fault in told["warnings"]) == ["imbalance", "stray"]
+
+
+def test_check_names_every_fault_on_a_line_of_its_own(some_scenes: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(some_scenes, tmp_path / "set"))
+    depth, picture = folder / "cubes/lidar/0001.npy", folder / "spheres/rgb/0004.png"
     depth.write_bytes(depth.read_bytes()[:-1])
     picture.write_bytes(b"no picture")
-    code, out, err = pipeline("check", tmp_path)
-    assert (code, out) == (1, "")
-    first, second = err.splitlines()
-    assert first.startswith(f"error: {depth}: found ") and second.startswith(f"{picture}: found ")
+    code, out, err = pipeline("check", folder)
+    assert (code, err) == (1, "") and out.startswith(f"{folder}: 40 pairs, 2 errors, 0 warnings\n")
+    told = [line for line in out.splitlines() if ": found " in line]
+    first, second = sorted(told)
+    assert first.startswith(f"  {depth}: found ") and second.startswith(f"  {picture}: found ")
 
 
 def test_check_of_an_absent_folder_is_one_line(tmp_path: Path) -> None:
     code, out, err = pipeline("check", tmp_path / "nowhere")
-    assert (code, out) == (1, "")
-    assert err == f"error: {tmp_path / 'nowhere'}: found nothing; expected a folder; restore it or simulate a set\n"
+    assert (code, err) == (1, "") and "0 pairs, 1 error, 0 warnings" in out
+    line = f"  {tmp_path / 'nowhere'}: found nothing; expected a folder; restore it or simulate a set"
+    assert [told for told in out.splitlines() if ": found " in told] == [line]
 
 
 def test_a_senseless_option_is_refused_before_any_work(tmp_path: Path) -> None:

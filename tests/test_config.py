@@ -5,11 +5,12 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from pipeline.config import DownsampleName, FusionName, NormName, Params, TuningName, load
+from pipeline.config import Params, load
 from pipeline.errors import PipelineError
 from pipeline.models.encoders import DOWNSAMPLE, NORM
 from pipeline.models.fusion import FUSIONS
 from pipeline.results.chain import TUNINGS
+from pipeline.schema import DownsampleName, FusionName, NormName, TuningName
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = ROOT / "smoke.yaml"  # params.yaml is the user's to change
@@ -81,7 +82,10 @@ FAULTS = {
     "a net without branch": (put("lidar.branch", []), "lidar.branch is []: List should have at least 1 item"),
     "a net deeper than 64 pixels": (put("lidar.branch", [8] * 7), "lidar.branch is [8, 8, 8, 8, 8, 8, 8]: List should"),
     "shares above 1": (put("prepare.fractions.val", 0.3), "train + val + test is 1.2, expected 1"),
-    "unknown split": (put("prepare.split", "pairs"), "prepare.split is 'pairs': Input should be 'scene' or 'course'"),
+    "unknown split": (
+        put("prepare.split", "pairs"),
+        "prepare.split is 'pairs': Input should be 'scene', 'course' or 'stratified'",
+    ),
     "unknown fusion": (
         put("matrix.late-maxpool.fusion", "mul"),
         "matrix.late-maxpool.fusion is 'mul': Input should be 'rgb', 'lidar', 'early', 'late', 'late_frozen', "

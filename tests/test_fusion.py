@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.config import FusionName
 from pipeline.models.fuse import Add
 from pipeline.models.fusion import FUSIONS, FusionNet, build_fusion, halves
+from pipeline.schema import FusionName
 
 LATE = {"branch": [25, 50, 100], "embed": 100, "head": [100]}
 SMALL = {"branch": [50, 100], "shared": [100], "head": [100]}

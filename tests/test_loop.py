@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from pipeline import device as machine
-from pipeline.config import Recipe
 from pipeline.data import arrays
 from pipeline.data.arrays import Batches, Features
 from pipeline.data.prepare import prepare
@@ -19,6 +18,7 @@ from pipeline.models.encoders import freeze, mlp
 from pipeline.models.fusion import build_fusion
 from pipeline.results.metrics import classification, prefixed
 from pipeline.results.predict import pair_logits
+from pipeline.schema import Recipe
 from pipeline.training.loop import Task, costs, fit, fit_seeds, rate
 from pipeline.training.losses import label_loss, pair_loss, projection_loss
 
@@ -31,7 +31,7 @@ def learnable(tmp_path_factory):
     folder = tmp_path_factory.mktemp("learnable")
     simulate(folder / "raw", 150, 0)
     fractions = {"train": 0.7, "val": 0.1, "test": 0.2}
-    prepare(folder / "raw", folder / "arrays", lambda scenes: by_scene(scenes, fractions, 0))
+    prepare(folder / "raw", folder / "arrays", lambda scenes, _: by_scene(scenes, fractions, 0))
     return folder / "arrays"
 
 

@@ -14,7 +14,9 @@ from PIL import Image
 from pipeline import artifacts
 from pipeline.data import raw
 from pipeline.data import simulate as sim
+from pipeline.data.check import survey
 from pipeline.data.geometry import directions, xyza
+from pipeline.data.listing import list_folder, list_pairs
 from pipeline.data.raw import CLASSES, DataError
 from pipeline.data.simulate import Camera, Light, Object, World, draw, encode_png, render, rotation, simulate
 
@@ -64,7 +66,9 @@ def test_a_longer_run_starts_with_the_shorter(tmp_path: Path) -> None:
 def test_the_folder_keeps_the_contract(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "place" / "set"
     simulate(folder, scenes=3, seed=1)
-    pairs = raw.check(folder)
+    report = survey(list_folder(folder), None)
+    assert report.faults == []
+    pairs = list_pairs(folder)
     assert [(pair.label, pair.scene) for pair in pairs] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     azimuth, zenith = raw.read_angles(folder, "spheres")
     expected = np.deg2rad(np.arange(-16, 16, 0.5)).astype(np.float32)
@@ -73,7 +77,7 @@ def test_the_folder_keeps_the_contract(tmp_path: Path) -> None:
 
 def test_files_hold_what_render_gives(tmp_path: Path) -> None:
     simulate(tmp_path / "set", scenes=1, seed=9)
-    for pair in raw.list_pairs(tmp_path / "set"):
+    for pair in list_pairs(tmp_path / "set"):
         rgb, depth = render(draw(9, 0, WORLD), pair.label, WORLD)
         assert (raw.read_rgb(pair.rgb) == rgb).all() and (raw.read_depth(pair.lidar) == depth).all()
 
@@ -136,7 +140,10 @@ def test_what_a_killed_run_leaves_is_no_data(
     assert leftover.name == ".set.partial" and all("set" not in names for names in third_pair_fails)
     for path in leftover.glob("cubes/*/0001.*"):
         path.unlink()  # now both classes hold one whole pair
-    assert {fault.path.name for fault in raw.faults(leftover)} == {"azimuth.npy", "zenith.npy"}
+    assert {fault.path.name for fault in list_folder(leftover).faults if fault.kind == "missing"} == {
+        "azimuth.npy",
+        "zenith.npy",
+    }
 
 
 # --- PNG

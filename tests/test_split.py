@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pipeline.data.split import by_scene, course, read_split, write_split
+from pipeline.config import Counts, Fractions, Prepare
+from pipeline.data.split import by_scene, chosen, course, read_split, stratified, write_split
 from pipeline.errors import PipelineError
 
 FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
@@ -47,6 +49,70 @@ def test_the_draw_is_pinned() -> None:
 def test_too_few_scenes_for_all_three_are_refused(count: int, short: str) -> None:
     with pytest.raises(PipelineError, match=f"prepare.fractions: split {short} gets no scene; bring more scenes"):
         by_scene(range(count), FRACTIONS, seed=0)
+
+
+COUNTS = {"train": 5, "val": 2, "test": 1}
+
+
+def test_numbers_of_scenes_are_taken_as_they_are_and_the_rest_is_left() -> None:
+    splits = by_scene(range(10), COUNTS, seed=0)
+    assert {name: len(scenes_of(splits, name)) for name in COUNTS} == COUNTS and len(splits) == 8
+    assert list(splits) == list(by_scene(range(10), FRACTIONS, seed=0))[:8]  # the same draw
+
+
+def test_more_scenes_than_there_are_is_refused() -> None:
+    with pytest.raises(PipelineError, match="prepare.counts: 8 scenes asked for, 7 in the data"):
+        by_scene(range(7), COUNTS, seed=0)
+
+
+# --- near and far in even shares
+
+
+@pytest.mark.parametrize("shares", [FRACTIONS, {"train": 70, "val": 10, "test": 20}])
+def test_strata_are_shared_out_evenly(shares: dict) -> None:
+    scenes, returns = np.arange(100), np.arange(100)[::-1] * 3.5
+    splits = stratified(scenes, returns, shares, strata=10, seed=0)
+    assert len(splits) == 100
+    for first in range(0, 100, 10):  # a stratum: ten scenes of like returns
+        stratum = [splits[scene] for scene in range(first, first + 10)]
+        assert {name: stratum.count(name) for name in FRACTIONS} == {"train": 7, "val": 1, "test": 2}
+
+
+def test_a_random_split_does_not_do_that() -> None:
+    splits = by_scene(range(100), FRACTIONS, seed=0)
+    strata = [[splits[scene] for scene in range(first, first + 10)].count("train") for first in range(0, 100, 10)]
+    assert set(strata) != {7}
+
+
+def test_stratified_shares_are_exact_where_strata_do_not_divide() -> None:
+    splits = stratified(range(53), np.random.default_rng(0).random(53), FRACTIONS, strata=8, seed=1)
+    assert tuple(len(scenes_of(splits, name)) for name in ("train", "val", "test")) == (37, 5, 11)
+    by_order = stratified(range(3), [1.0, 2.0, 3.0], {"train": 1, "val": 1, "test": 1}, strata=8, seed=1)
+    assert sorted(by_order.values()) == ["test", "train", "val"]  # more strata than scenes
+
+
+def test_the_seed_alone_decides_the_stratified_draw() -> None:
+    returns = np.arange(100) % 13
+    splits = stratified(range(100), returns, FRACTIONS, strata=4, seed=0)
+    assert splits == stratified(range(100), returns, FRACTIONS, strata=4, seed=0)
+    assert splits != stratified(range(100), returns, FRACTIONS, strata=4, seed=1)
+
+
+# --- what params.yaml asks for
+
+
+def section(**changes: object) -> Prepare:
+    given = {"split": "scene", "fractions": Fractions(**FRACTIONS), "counts": None, "course_scenes": 2, "strata": 4}
+    return Prepare(**given | {"seed": 3, "on_error": "stop"} | changes)
+
+
+def test_the_split_that_is_asked_for_is_chosen() -> None:
+    scenes, returns, counts = np.arange(20), np.arange(20.0), {"train": 9, "val": 5, "test": 6}
+    assert chosen(section())(scenes, returns) == by_scene(scenes, FRACTIONS, seed=3)
+    assert chosen(section(counts=Counts(**counts)))(scenes, returns) == by_scene(scenes, counts, seed=3)
+    assert chosen(section(split="course"))(scenes, returns) == course(scenes, held_out=2)
+    by_strata = chosen(section(split="stratified"))(scenes, returns)
+    assert by_strata == stratified(scenes, returns, FRACTIONS, strata=4, seed=3)
 
 
 # --- the course's

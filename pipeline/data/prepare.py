@@ -1,81 +1,160 @@
 """Raw pairs -> one array per modality, labels, scenes and the split. Lossless: what comes out is what went in."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections import Counter
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-from tqdm import tqdm
+import pandas as pd
 
-from pipeline.artifacts import atomic_folder
-from pipeline.data.raw import CLASSES, NO_RETURN, SIZE, Pair, check, read_angles, read_depth, read_rgb
-from pipeline.data.split import SPLITS, write_split
-from pipeline.errors import PipelineError
+from pipeline.artifacts import resumable_folder, write_text
+from pipeline.data.check import Report, survey, told
+from pipeline.data.frames import make_room
+from pipeline.data.listing import Rows, list_folder, named
+from pipeline.data.raw import CLASSES, DataError, Fault, read_angles
+from pipeline.data.split import SPLITS, Split, write_split
+
+CHUNK = 1024  # rows copied at a time
 
 
-def prepare(source: Path, folder: Path, split: Callable[[Sequence[int]], dict[int, str]]) -> dict:
+def prepare(source: Path, folder: Path, split: Split, on_error: Literal["stop", "skip"] = "stop") -> dict:
     """Write the arrays of the raw folder `source` to `folder` and return the data metrics.
 
-    `split` names the split of every scene. Raises PipelineError, and writes nothing, if the raw folder has a fault.
     The arrays: rgb (N, H, W, 4) uint8, depth (N, H, W) float32, label (N,) uint8, azimuth (H,) and zenith (W,)
-    float32, returns (2,) float32: mean and standard deviation of the training split's hits.
+    float32, returns (2,) float32: mean and standard deviation of the training split's hits. Beside them split.tsv and
+    frames.tsv, a line a pair. All errors of the folder are raised together as DataError; `skip` leaves out the scenes
+    that have any, unless the folder as a whole is at fault. An interrupted run is gone on with by the next.
     """
-    pairs = check(source)
-    labels, scenes = [pair.label for pair in pairs], [pair.scene for pair in pairs]
-    splits = split(scenes)
-    with atomic_folder(folder) as part:
-        depth = _write_pictures(pairs, part)
-        azimuth, zenith = read_angles(source, CLASSES[0])  # check() saw that both classes have the same
-        training = np.array([splits[scene] == "train" for scene in scenes])
-        arrays = {"label": np.array(labels, np.uint8), "azimuth": azimuth, "zenith": zenith}
-        for name, array in (arrays | {"returns": _returns(depth, training)}).items():
+    listing = list_folder(source)
+    rows = listing.rows()
+    if not len(rows):
+        raise DataError(*listing.faults)
+    with resumable_folder(folder, _key(source, rows)) as part:
+        make_room(part, len(rows))
+        report = survey(listing, split, part)
+        used = _usable(report, on_error)
+        _keep(part, used)
+        measures, side = report.measures[used], report.side[used]
+        label, scene = report.rows.label[used], report.rows.scene[used]
+        azimuth, zenith = read_angles(source, CLASSES[0])  # the survey saw that both classes have the same
+        arrays = {"label": label, "azimuth": azimuth, "zenith": zenith, "returns": _returns(measures[side == 0])}
+        for name, array in arrays.items():
             np.save(part / f"{name}.npy", array, allow_pickle=False)
-        write_split(part / "split.tsv", labels, scenes, splits)
-        return _metrics(depth, labels, [splits[scene] for scene in scenes])
+        names = {int(number): SPLITS[part] for number, part in zip(scene, side, strict=True)}
+        write_split(part / "split.tsv", label, scene, names)
+        write_text(part / "frames.tsv", _frames(label, scene, side, measures))
+        return _metrics(report, used)
 
 
-def _write_pictures(pairs: Sequence[Pair], folder: Path) -> np.ndarray:
-    """Stream both modalities to disk; returns the depth array, still memory-mapped."""
-    create = np.lib.format.open_memmap
-    rgb = create(folder / "rgb.npy", mode="w+", dtype=np.uint8, shape=(len(pairs), SIZE, SIZE, 4))
-    depth = create(folder / "depth.npy", mode="w+", dtype=np.float32, shape=(len(pairs), SIZE, SIZE))
-    for row, pair in enumerate(tqdm(pairs, desc="prepare", unit="pair", disable=None)):
-        rgb[row] = read_rgb(pair.rgb)
-        depth[row] = read_depth(pair.lidar)
-    rgb.flush()
-    depth.flush()
-    return depth
+def _key(source: Path, rows: Rows) -> str:
+    """What a half-done run must have begun with to be gone on with: the same rows of the same folder."""
+    listed = hashlib.blake2b(b"".join(column.tobytes() for column in rows), digest_size=16)
+    return f"{source.resolve()} {listed.hexdigest()}"
 
 
-def _returns(depth: np.ndarray, training: np.ndarray) -> np.ndarray:
-    """Mean and standard deviation (2,) of all hits of the training frames, a frame at a time to keep memory flat."""
-    count, total, squares = 0, 0.0, 0.0
-    for row in np.flatnonzero(training):
-        hits = depth[row][depth[row] < NO_RETURN].astype(np.float64)
-        count, total, squares = count + hits.size, total + hits.sum(), squares + (hits**2).sum()
-    if not count:
-        raise PipelineError("no LiDAR frame of the training split has a return (depth under 50): check the lidar files")
-    mean = total / count
-    return np.array([mean, np.sqrt(squares / count - mean**2)], np.float32)
+def _usable(report: Report, on_error: Literal["stop", "skip"]) -> np.ndarray:
+    """(N,) bool: the rows to take. Raises DataError where they cannot be."""
+    errors, used = report.errors, report.used()
+    unsplit = [fault for fault in report.faults if fault.kind == "no-split"]
+    if on_error == "stop" and errors:
+        raise DataError(*errors)
+    if report.fatal or unsplit:
+        raise DataError(*report.fatal, *unsplit)
+    for number, name in enumerate(SPLITS):
+        if not (used & (report.side == number)).any():
+            found, expected = f"no whole scene for split {name}", "scenes for every split"
+            raise DataError(Fault("no-split", report.listing.folder, found, expected, "mend the others"), *errors)
+    return used
 
 
-def _metrics(depth: np.ndarray, labels: Sequence[int], splits: Sequence[str]) -> dict:
-    """Pairs per split and class, returns per frame and the range of hits per class."""
-    label, split = np.array(labels), np.array(splits)
-    metrics: dict = {"pairs": len(label)}
-    for name in SPLITS:
-        metrics[name] = {kind: int(np.sum((split == name) & (label == i))) for i, kind in enumerate(CLASSES)}
-    for i, kind in enumerate(CLASSES):
-        frames = depth[label == i]
-        hit = frames < NO_RETURN
-        if not hit.any():
-            raise PipelineError(f"no LiDAR frame of {kind} has a return (depth under 50): mend {kind}/lidar")
-        returns = hit.sum(axis=(1, 2))
-        metrics[kind] = {
-            "returns_min": int(returns.min()),
-            "returns_mean": round(float(returns.mean()), 2),
-            "returns_max": int(returns.max()),
-            "depth_min": round(float(frames[hit].min()), 3),
-            "depth_mean": round(float(frames[hit].mean(dtype=np.float64)), 3),
-            "depth_max": round(float(frames[hit].max()), 3),
+def _keep(folder: Path, used: np.ndarray) -> None:
+    """Take the rows that are not used out of the arrays, and the traces of their making away."""
+    for path in (folder / "rgb.npy", folder / "depth.npy"):
+        if not used.all():
+            _copy_rows(path, np.flatnonzero(used))
+    for path in (folder / "blocks").iterdir():
+        path.unlink()
+    (folder / "blocks").rmdir()
+
+
+def _copy_rows(path: Path, rows: np.ndarray) -> None:
+    """Replace an .npy file by some of its rows, a chunk at a time."""
+    kept = path.with_suffix(".kept")
+    with path.open("rb") as source, kept.open("wb") as target:
+        np.lib.format.read_magic(source)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(source)
+        start, size = source.tell(), dtype.itemsize * int(np.prod(shape[1:]))
+        header = {
+            "descr": np.lib.format.dtype_to_descr(dtype),
+            "fortran_order": False,
+            "shape": (rows.size, *shape[1:]),
         }
-    return metrics
+        np.lib.format.write_array_header_1_0(target, header)
+        for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+            for chunk in np.array_split(run, -(-run.size // CHUNK)):
+                source.seek(start + int(chunk[0]) * size)
+                target.write(source.read(chunk.size * size))
+    kept.replace(path)
+
+
+def _returns(measures: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation (2,) of all hits of some frames."""
+    count = measures["returns"].sum(dtype=np.int64)
+    if not count:
+        raise DataError("no LiDAR frame of the training split has a return (depth under 50): check the lidar files")
+    mean = measures["total"].sum() / count
+    return np.array([mean, np.sqrt(measures["squares"].sum() / count - mean**2)], np.float32)
+
+
+def _frames(label: np.ndarray, scene: np.ndarray, side: np.ndarray, measures: np.ndarray) -> str:
+    """One line a pair: what each sensor saw; ranges in Omniverse units, brightness in levels of 255."""
+    some = measures["returns"] > 0
+    table = pd.DataFrame({
+        "class": np.array(CLASSES)[label],
+        "scene": scene,
+        "split": np.array(SPLITS)[side],
+        "returns": measures["returns"],
+        "nearest": np.where(some, measures["nearest"], np.nan),
+        "mean_range": np.where(some, measures["total"] / np.maximum(measures["returns"], 1), np.nan),
+        "farthest": np.where(some, measures["farthest"], np.nan),
+        "lit": measures["lit"],
+        "brightness": measures["brightness"].astype(np.float64),
+    })  # fmt: skip
+    return table.to_csv(sep="\t", index_label="row", float_format="%.4f", lineterminator="\n")
+
+
+def _metrics(report: Report, used: np.ndarray) -> dict[str, Any]:
+    """Pairs per split and class, what each sensor saw of each class, and what was left out."""
+    label, side, kinds = report.rows.label, report.side, Counter(fault.kind for fault in report.warnings)
+    metrics: dict[str, Any] = {"pairs": int(used.sum())}
+    for number, name in enumerate(SPLITS):
+        in_split = used & (side == number)
+        metrics[name] = {kind: int((in_split & (label == i)).sum()) for i, kind in enumerate(CLASSES)}
+    for i, (kind, found) in enumerate(report.listing.counts().items()):
+        files = {"rgb_files": found["rgb"], "lidar_files": found["lidar"], "pairs_found": found["pairs"]}
+        metrics[kind] = files | _class_metrics(report.measures[used & (label == i)])
+    left_out = int(len(used) - used.sum())
+    faults = [
+        {name: value for name, value in told(fault).items() if name in ("kind", "path", "found")}
+        | {"scenes": named(fault.scenes) if fault.scenes else ""}
+        for fault in report.errors
+    ]
+    metrics["warnings"] = dict(sorted(kinds.items()))
+    metrics["left_out"] = {"pairs": left_out, "faults": faults}
+    return metrics | {"duplicates": kinds["duplicate"], "near_duplicates": kinds["near-duplicate"]}
+
+
+def _class_metrics(measures: np.ndarray) -> dict[str, float]:
+    """Returns per frame, ranges of hits in Omniverse units, lit pixels and their brightness."""
+    returns, some = measures["returns"], measures[measures["returns"] > 0]
+    return {
+        "returns_min": int(returns.min()),
+        "returns_mean": round(float(returns.mean()), 2),
+        "returns_max": int(returns.max()),
+        "depth_min": round(float(some["nearest"].min()), 3),
+        "depth_mean": round(float(measures["total"].sum() / returns.sum(dtype=np.int64)), 3),
+        "depth_max": round(float(some["farthest"].max()), 3),
+        "lit_mean": round(float(measures["lit"].mean()), 2),
+        "brightness_mean": round(float(measures["brightness"].mean(dtype=np.float64)), 2),
+    }

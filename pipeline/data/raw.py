@@ -1,14 +1,17 @@
-"""The raw folder contract: list pairs, read one, say all that is wrong with a folder. No torch, no writing.
+"""The raw folder contract, and how one file of it is read. No torch, no writing.
 
 FOLDER/{cubes,spheres}/{rgb/0000.png, lidar/0000.npy, azimuth.npy, zenith.npy}; an index is a scene in both.
+Nothing that a file claims is believed before it is looked at: no unpickling, no memory for more than a frame.
 """
 
 import io
-import re
-from collections.abc import Callable, Iterator
+import os
+import stat
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +27,53 @@ NO_RETURN = 50.0  # Omniverse units; the LiDAR's longest range, written where no
 SENSORS = {"rgb": ".png", "lidar": ".npy"}
 ANGLES = ("azimuth", "zenith")
 SHOWN = 20  # faults printed before the rest is only counted
+MOST = 1 << 20  # bytes of a file; a frame has 16 KB, and what is over a megabyte is not read
+# what harms no training: told, and passed over
+WARNINGS = frozenset(
+    {"stray", "nested", "gap", "imbalance", "no-return", "black", "duplicate", "near-duplicate", "no-split"}
+)
+
+PIXELS = SIZE * (1 + 4 * SIZE)  # bytes of a picture's data: every line starts with the name of its filter
+PNG = b"\x89PNG\r\n\x1a\n"
+NPY = b"\x93NUMPY"
+COLOURS = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}  # of PNG's header
+MAGICS = {  # what people find under the wrong name
+    PNG: "a PNG picture",
+    NPY: "a NumPy array",
+    b"PK": "a zip archive (of arrays, where np.savez wrote it)",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"II*\0": "a TIFF picture",
+    b"MM\0*": "a TIFF picture",
+    b"GIF8": "a GIF picture",
+    b"RIFF": "a WebP picture",
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself",
+    b"<": "a web page",
+    b"\x80": "a pickle",
+}
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with a raw folder, in words that end in what to do about it."""
+    """One thing wrong with a raw folder, in words that end in what to do about it.
 
+    `scenes` are those that cannot be used because of it: none for a file that belongs to no scene, and None for a
+    fault of the folder as a whole.
+    """
+
+    kind: str
     path: Path
     found: str
     expected: str
     fix: str
+    scenes: range | None = None
 
     def __str__(self) -> str:
         return f"{self.path}: found {self.found}; expected {self.expected}; {self.fix}"
+
+    @property
+    def severity(self) -> str:
+        """`error`: pairs cannot be used as they are. `warning`: they can."""
+        return "warning" if self.kind in WARNINGS else "error"
 
 
 class DataError(PipelineError, ValueError):
@@ -63,190 +100,163 @@ def pair_at(folder: Path, label: int, scene: int) -> Pair:
     return Pair(home / "rgb" / f"{stem}.png", home / "lidar" / f"{stem}.npy", label, scene)
 
 
-def list_pairs(folder: Path) -> list[Pair]:
-    """Pairs that have both files, by (label, scene). Opens no file and skips the unpaired: `check` first.
-
-    Raises DataError when a class has no rgb or lidar folder.
-    """
-    homes = [folder / name for name in CLASSES]
-    absent = [home / sensor for home in homes for sensor in SENSORS if not (home / sensor).is_dir()]
-    if absent:
-        raise DataError(*map(_no_folder, absent))
-    both = [sorted(_scenes(home, "rgb") & _scenes(home, "lidar")) for home in homes]
-    return [pair_at(folder, label, scene) for label, scenes in enumerate(both) for scene in scenes]
-
-
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """(64, 64, 4) uint8 RGBA, background (0, 0, 0). Raises DataError when unreadable or otherwise shaped."""
-    image = _parsed(path, _open_png)
-    found, expected = f"{image.format} {image.mode} {image.width}x{image.height}", f"PNG RGBA {SIZE}x{SIZE}"
-    _demand(path, found == expected, found, expected, "convert or replace it")
-    return np.array(image)
+    return parse_rgb(path, content(path))
 
 
 def read_depth(path: Path) -> NDArray[np.float32]:
-    """(64, 64) float32, range along the ray in [0, 50] Omniverse units, 50 = no return. Raises DataError."""
-    depth = _read_array(path, (SIZE, SIZE))
-    found, holds = f"ranges {depth.min():g} .. {depth.max():g}", (depth >= 0) & (depth <= NO_RETURN)
-    _demand(path, holds.all(), found, f"0 .. {NO_RETURN:g}", "write 50 for no return")
-    return depth
+    """(64, 64) float32, range along the ray in (0, 50] Omniverse units, 50 = no return. Raises DataError."""
+    return parse_depth(path, content(path))
+
+
+def read_angle(path: Path) -> NDArray[np.float32]:
+    """The angles of rows or columns: (64,) float32 radians, rising or falling. Raises DataError."""
+    return parse_angle(path, content(path))
 
 
 def read_angles(folder: Path, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Azimuth (64,) of one class's rows, zenith (64,) of its columns; float32 radians. Raises DataError."""
-    return _read_angle(folder / name / "azimuth.npy"), _read_angle(folder / name / "zenith.npy")
+    return read_angle(folder / name / "azimuth.npy"), read_angle(folder / name / "zenith.npy")
 
 
-def check(folder: Path) -> list[Pair]:
-    """The pairs of a folder that keeps the contract, every file read. Raises DataError listing the faults."""
-    if found := faults(folder):
-        raise DataError(*found)
-    return list_pairs(folder)
-
-
-def faults(folder: Path) -> list[Fault]:
-    """All that is wrong with a raw folder, structure first, then file by file; empty when nothing is."""
-    if not folder.is_dir():
-        return [_no_folder(folder)]
-    found = list(_stray(folder, CLASSES))
-    for name in CLASSES:
-        found += _class_faults(folder / name) if (folder / name).is_dir() else [_no_folder(folder / name)]
-    if all((folder / name).is_dir() for name in CLASSES):
-        found += [*_uneven_classes(folder), *_unlike_angles(folder)]
-    return found + list(_unreadable_files(folder))
-
-
-# --- structure: names and counts, no file opened
-
-
-def _scenes(home: Path, sensor: str) -> set[int]:
-    """Scene numbers of the well-named files of one sensor; empty when the folder is missing."""
-    inside = (home / sensor).glob(f"*{SENSORS[sensor]}")
-    return {int(path.stem) for path in inside if _well_named(path)}
-
-
-def _well_named(path: Path) -> bool:  # 00001 would double 0001
-    return path.stem.isdecimal() and path.stem == f"{int(path.stem):04d}"
-
-
-def _no_folder(path: Path) -> Fault:
-    return Fault(path, "a file" if path.exists() else "nothing", "a folder", "restore it or simulate a set")
-
-
-def _stray(folder: Path, known: tuple[str, ...]) -> Iterator[Fault]:
-    for path in sorted(folder.iterdir()):
-        if path.name not in known:
-            yield Fault(path, "a stray file or folder", f"only {', '.join(known)}", "move it out of the data")
-
-
-def _class_faults(home: Path) -> Iterator[Fault]:
-    yield from _stray(home, (*SENSORS, *(f"{angle}.npy" for angle in ANGLES)))
-    for sensor in SENSORS:
-        yield from _name_faults(home / sensor) if (home / sensor).is_dir() else [_no_folder(home / sensor)]
-    rgb, lidar = _scenes(home, "rgb"), _scenes(home, "lidar")
-    yield from _unpaired(home, rgb, lidar)
-    yield from _gaps(home, sorted(rgb | lidar))
-    if not rgb & lidar:
-        yield Fault(home, "no pairs", "at least one rgb file with its lidar file", "copy the set again")
-
-
-def _name_faults(folder: Path) -> Iterator[Fault]:
-    suffix = SENSORS[folder.name]
-    for path in sorted(folder.iterdir()):
-        if path.suffix != suffix:
-            yield Fault(path, "a stray file or folder", f"only 0000{suffix} and so on", "move it out")
-        elif not _well_named(path):
-            yield Fault(path, f"the name {path.stem}", "four digits, from 10000 on more", "rename it")
-
-
-def _unpaired(home: Path, rgb: set[int], lidar: set[int]) -> Iterator[Fault]:
-    for scene in sorted(rgb ^ lidar):
-        has, lacks = ("rgb", "lidar") if scene in rgb else ("lidar", "rgb")
-        path, other = (home / sensor / f"{scene:04d}{SENSORS[sensor]}" for sensor in (lacks, has))
-        yield Fault(path, "nothing", f"the partner of {other}", "restore it or remove the partner")
-
-
-def _gaps(home: Path, scenes: list[int]) -> Iterator[Fault]:
-    for before, after in zip([-1, *scenes], scenes, strict=False):
-        if after != before + 1:
-            run = f"{before + 1:04d}" if after == before + 2 else f"{before + 1:04d} .. {after - 1:04d}"
-            yield Fault(home, f"a gap at {run}", "every number from 0000 on", "restore the missing pairs")
-
-
-def _uneven_classes(folder: Path) -> Iterator[Fault]:
-    counts = {name: len(_scenes(folder / name, "rgb") | _scenes(folder / name, "lidar")) for name in CLASSES}
-    if len(set(counts.values())) > 1:
-        found = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-        yield Fault(folder, found, "as many of each: one index is one scene", "complete the shorter class")
-
-
-# --- contents
-
-
-def _unlike_angles(folder: Path) -> Iterator[Fault]:
-    """Both classes come from one sensor; faults of a single angle file are told here too."""
-    for angle in ANGLES:
-        paths = [folder / name / f"{angle}.npy" for name in CLASSES]
-        told = [fault for path in paths for fault in _faults_of(_read_angle, path)]
-        yield from told
-        if not told and not np.array_equal(*map(_read_angle, paths)):
-            yield Fault(paths[1], "other angles", f"those of {paths[0]}", "give both the files of one sensor")
-
-
-def _unreadable_files(folder: Path) -> Iterator[Fault]:
-    """Every well-named file, paired or not, so that one pass tells all."""
-    for label, name in enumerate(CLASSES):
-        for scene in sorted(_scenes(folder / name, "rgb")):
-            yield from _faults_of(read_rgb, pair_at(folder, label, scene).rgb)
-        for scene in sorted(_scenes(folder / name, "lidar")):
-            yield from _faults_of(read_depth, pair_at(folder, label, scene).lidar)
-
-
-def _faults_of(read: Callable[[Path], Any], path: Path) -> list[Fault]:
+def content(path: Path) -> bytes:
+    """The bytes of a regular file of at most a megabyte; raises DataError. A pipe or device is not waited for."""
     try:
-        read(path)
-    except DataError as error:
-        return list(error.args)
-    return []
-
-
-# --- one file
-
-
-def _parsed(path: Path, parse: Callable[[bytes], Any]) -> Any:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise DataError(Fault("missing", path, "nothing", "a readable file", "restore it")) from None
+    except OSError as error:
+        fix = "mend its permissions or restore it"
+        raise DataError(Fault("unreadable", path, str(error.strerror), "a readable file", fix)) from None
     try:
-        return parse(path.read_bytes())
-    except Exception as error:  # foreign bytes make the parsers raise almost anything, SyntaxError included
-        reason = "nothing" if isinstance(error, FileNotFoundError) else f"{type(error).__name__} {error}"
-        reason = re.sub(r" <_io.BytesIO object at 0x\w+>", "", reason)  # says nothing, and another thing each time
-        raise DataError(Fault(path, " ".join(reason.split()), "a readable file", "restore it")) from error
+        _demand_file(path, os.fstat(handle))
+        return os.read(handle, MOST)
+    except OSError as error:
+        raise DataError(Fault("unreadable", path, str(error.strerror), "a readable file", "restore it")) from None
+    finally:
+        os.close(handle)
 
 
-def _open_png(content: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(content)) as image:
-        image.verify()  # every checksum to the end; load() alone lets a missing tail pass
-    image = Image.open(io.BytesIO(content))  # again: verify() leaves an image that cannot be read
-    if image.size == (SIZE, SIZE):  # another size is refused undecoded, however large
-        image.load()
-    return image
+def _demand_file(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+        raise DataError(Fault("not-a-file", path, what, "a readable file", "put the file in its place"))
+    if not status.st_size:
+        raise DataError(Fault("empty", path, "0 bytes", "a readable file", "restore it"))
+    if status.st_size > MOST:
+        found = f"{status.st_size:,} bytes"
+        raise DataError(Fault("too-large", path, found, f"at most {MOST:,}", "put one frame of 64x64 there"))
 
 
-def _read_array(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    array = _parsed(path, lambda content: np.load(io.BytesIO(content), allow_pickle=False))
-    found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an archive of arrays"
-    expected = f"float32 {shape}"
-    _demand(path, found == expected, found, expected, "save one array of that type and shape")
-    _demand(path, np.isfinite(array).all(), "NaN or infinite values", "finite values", "restore or mend it")
-    return array
+def parse_rgb(path: Path, content: bytes) -> NDArray[np.uint8]:
+    """`read_rgb` of a file whose bytes are at hand; `path` is for the message."""
+    _demand_magic(path, content, PNG)
+    if len(content) < 33:  # signature and header
+        raise DataError(Fault("truncated", path, f"{len(content)} bytes", "a whole PNG file", "restore it"))
+    width, height, bits, colour = struct.unpack(">IIBB", content[16:26])
+    found = f"PNG {COLOURS.get(colour, colour)} {bits} bit {width}x{height}"
+    expected, fix = f"PNG RGBA 8 bit {SIZE}x{SIZE}", "convert or replace it"
+    if (width, height) != (SIZE, SIZE):  # refused undecoded, however large
+        raise DataError(Fault("size", path, found, expected, fix))
+    if (bits, colour) != (8, 6):
+        raise DataError(Fault("mode", path, found, expected, fix))
+    if b"IEND" not in content[-12:]:
+        found = f"{len(content)} bytes that do not end as a PNG file does"
+        raise DataError(Fault("truncated", path, found, "a whole PNG file", "restore it"))
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            image.verify()  # every checksum to the end; load() alone lets a damaged tail pass
+        if len(_unpacked(content, 2 * PIXELS)) == 2 * PIXELS:
+            found = f"over {2 * PIXELS:,} bytes of pixels"
+            raise DataError(Fault("bomb", path, found, f"{PIXELS:,}", "throw it away and restore the picture"))
+        return np.array(Image.open(io.BytesIO(content), formats=("PNG",)))  # again: verify() leaves it unreadable
+    except DataError:
+        raise
+    except Exception as error:  # foreign bytes make the parser raise almost anything, SyntaxError included
+        reason = " ".join(f"{type(error).__name__} {error}".split())
+        raise DataError(Fault("damaged", path, reason, "a readable file", "restore it")) from error
 
 
-def _read_angle(path: Path) -> NDArray[np.float32]:
-    angles = _read_array(path, (SIZE,))
+def _unpacked(content: bytes, most: int) -> bytes:
+    """The first `most` bytes of a PNG file's pixel data; its chunks are known to be whole."""
+    packed, place = [], len(PNG)
+    while place < len(content):
+        size, kind = struct.unpack(">I4s", content[place : place + 8])
+        packed += [content[place + 8 : place + 8 + size]] if kind == b"IDAT" else []
+        place += 12 + size
+        if kind == b"IEND":
+            break
+    return zlib.decompressobj().decompress(b"".join(packed), most)
+
+
+def parse_depth(path: Path, content: bytes) -> NDArray[np.float32]:
+    """`read_depth` of a file whose bytes are at hand."""
+    depth = _parse_array(path, content, (SIZE, SIZE))
+    found, expected = f"ranges {depth.min():g} .. {depth.max():g}", f"over 0 and up to {NO_RETURN:g}"
+    for kind, wrong in {"negative": depth < 0, "zero-range": depth == 0, "beyond-range": depth > NO_RETURN}.items():
+        if wrong.any():
+            found = f"{found}, {int(wrong.sum())} of them {kind}"
+            raise DataError(Fault(kind, path, found, expected, f"write {NO_RETURN:g} for no return"))
+    return depth
+
+
+def parse_angle(path: Path, content: bytes) -> NDArray[np.float32]:
+    """`read_angle` of a file whose bytes are at hand."""
+    angles = _parse_array(path, content, (SIZE,))
     found = f"angles {angles.min():g} .. {angles.max():g}"
-    _demand(path, (np.abs(angles) <= np.pi).all(), found, "radians within +-pi", "convert degrees to radians")
+    if (np.abs(angles) > np.pi).any():
+        raise DataError(Fault("not-radians", path, found, "radians within +-pi", "convert degrees to radians"))
+    steps = np.diff(angles)
+    if not ((steps > 0).all() or (steps < 0).all()):
+        found, expected = f"{found} going up and down", "angles that only rise or only fall"
+        raise DataError(Fault("not-monotonic", path, found, expected, "restore the sensor's own file"))
     return angles
 
 
-def _demand(path: Path, holds: bool | np.bool, found: str, expected: str, fix: str) -> None:
-    if not holds:
-        raise DataError(Fault(path, found, expected, fix))
+def _demand_magic(path: Path, content: bytes, magic: bytes) -> None:
+    if not content.startswith(magic):
+        known = (name for start, name in MAGICS.items() if content.startswith(start))
+        found = next(known, f"a file that begins with {content[:8]!r}")
+        raise DataError(Fault("magic", path, found, MAGICS[magic], "put the right file there"))
+
+
+def _parse_array(path: Path, content: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """The header is held against `shape` before any memory is asked for, and never unpickled."""
+    _demand_magic(path, content, NPY)
+    file = io.BytesIO(content)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    try:
+        found_shape, fortran, dtype = read_header[np.lib.format.read_magic(file)](file)
+    except Exception as error:  # as above
+        reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
+        raise DataError(Fault("header", path, reason, "a readable npy header", "save the array again")) from None
+    _demand_header(path, found_shape, fortran, dtype, shape)
+    found, expected = len(content) - file.tell(), 4 * int(np.prod(shape))
+    if found != expected:
+        kind = "truncated" if found < expected else "trailing-bytes"
+        raise DataError(Fault(kind, path, f"{found:,} bytes of values", f"{expected:,}", "restore it"))
+    array = np.frombuffer(content, np.float32, offset=file.tell()).reshape(shape).copy()  # ours to write to
+    for kind, wrong in {"nan": np.isnan(array), "infinite": np.isinf(array)}.items():
+        if wrong.any():
+            what = "NaN" if kind == "nan" else "infinite"
+            found = f"{int(wrong.sum())} values that are {what}"
+            raise DataError(Fault(kind, path, found, "finite values", "restore or mend it"))
+    return array
+
+
+def _demand_header(path: Path, shape: tuple[int, ...], fortran: bool, dtype: np.dtype, wanted: tuple[int, ...]) -> None:
+    found, expected = f"{dtype} {shape}", f"float32 {wanted}"
+    kind, fix = None, "save one array of that type and shape"
+    if dtype.hasobject:
+        kind, found, fix = "pickled", f"pickled Python objects {shape}, which are not read: they could run code", fix
+    elif dtype != np.float32:
+        swapped = dtype.newbyteorder("=") == np.float32
+        kind, fix = ("byte-order", "save it as '<f4'") if swapped else ("dtype", fix)
+    elif shape != wanted:
+        kind = "shape"
+    elif fortran:
+        kind, found, fix = "fortran-order", f"{found} in Fortran order", "save np.ascontiguousarray of it"
+        expected += " in C order"
+    if kind:
+        raise DataError(Fault(kind, path, found, expected, fix))

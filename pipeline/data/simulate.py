@@ -98,7 +98,7 @@ def simulate(folder: Path, scenes: int, seed: int, world: World | None = None) -
     """
     if scenes < 1 or seed < 0:
         asked = f"{scenes} scenes from seed {seed} asked for"
-        raise DataError(Fault(folder, asked, "at least 1 scene and a seed from 0 up", "ask for those"))
+        raise DataError(Fault("asked", folder, asked, "at least 1 scene and a seed from 0 up", "ask for those"))
     world = world or World()
     with appearing(folder) as partial:
         for name in CLASSES:
@@ -238,7 +238,7 @@ SOLIDS = {"cubes": Solid(trace_cube, 3**0.5), "spheres": Solid(trace_sphere, 1.0
 @contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
     """A hidden sibling to fill, renamed to `folder` at the end. Raises DataError when that name is taken."""
-    taken = DataError(Fault(folder, "something there already", "a new name", "choose another or remove it"))
+    taken = DataError(Fault("taken", folder, "something there already", "a new name", "choose another or remove it"))
     if os.path.lexists(folder):
         raise taken
     with atomic_folder(folder) as partial:

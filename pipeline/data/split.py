@@ -1,24 +1,52 @@
 """Scenes -> train, val, test. A scene is one place and colour, as a cube and as a sphere; it is never parted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pipeline.artifacts import read_table, write_text
+from pipeline.config import Prepare
 from pipeline.data.raw import CLASSES
 from pipeline.errors import PipelineError
 
 SPLITS = ("train", "val", "test")
 
 
-def by_scene(scenes: Sequence[int], fractions: dict[str, float], seed: int) -> dict[int, str]:
-    """Scene -> split, drawn at random by `seed` in the shares `fractions` (they sum to 1)."""
+Shares = Mapping[str, float] | Mapping[str, int]  # of every split: fractions that sum to 1, or numbers of scenes
+Split = Callable[[np.ndarray, np.ndarray], dict[int, str]]  # scenes (S,), their mean returns (S,) -> scene -> split
+
+
+def chosen(section: Prepare) -> Split:
+    """The split that params.yaml asks for."""
+    shares = asdict(section.fractions if section.counts is None else section.counts)
+    if section.split == "course":
+        return lambda scenes, _: course(scenes, section.course_scenes)
+    if section.split == "stratified":
+        return lambda scenes, returns: stratified(scenes, returns, shares, section.strata, section.seed)
+    return lambda scenes, _: by_scene(scenes, shares, section.seed)
+
+
+def by_scene(scenes: Sequence[int], shares: Shares, seed: int) -> dict[int, str]:
+    """Scene -> split, drawn at random by `seed`. Of `shares` that are numbers, scenes over their sum get none."""
     order = np.random.default_rng(seed).permutation(sorted(set(scenes)))
-    ends = np.round(np.cumsum([fractions[name] for name in SPLITS]) * len(order)).astype(int)
-    parts = np.split(order, ends[:-1])
-    return _named(parts)
+    return _shared_out(order, shares)
+
+
+def stratified(
+    scenes: Sequence[int], returns: Sequence[float], shares: Shares, strata: int, seed: int
+) -> dict[int, str]:
+    """`by_scene`, with near and far scenes in even shares: drawn from `strata` classes of equal size by their returns.
+
+    The object's shape needs no strata: every scene has one of each, and no scene is parted.
+    """
+    generator = np.random.default_rng(seed)
+    rising = np.asarray(scenes)[np.lexsort([scenes, returns])]
+    drawn = [generator.permutation(stratum) for stratum in np.array_split(rising, min(strata, len(rising)))]
+    place = np.concatenate([(np.arange(len(each)) + generator.random()) / len(each) for each in drawn])
+    return _shared_out(np.concatenate(drawn)[np.argsort(place, kind="stable")], shares)
 
 
 def course(scenes: Sequence[int], held_out: int) -> dict[int, str]:
@@ -34,6 +62,20 @@ def course(scenes: Sequence[int], held_out: int) -> dict[int, str]:
         )
     train, test, val = np.split(order, [len(order) - 2 * held_out, len(order) - held_out])
     return _named([train, val, test])
+
+
+def _shared_out(order: np.ndarray, shares: Shares) -> dict[int, str]:
+    """Scenes in the order in which they were drawn -> scene -> split."""
+    ends = np.cumsum([shares[name] for name in SPLITS])
+    if isinstance(shares[SPLITS[0]], int):
+        if ends[-1] > len(order):
+            raise PipelineError(
+                f"prepare.counts: {ends[-1]:,} scenes asked for, {len(order):,} in the data; ask for fewer"
+            )
+        order = order[: ends[-1]]
+    else:
+        ends = np.round(ends * len(order)).astype(int)
+    return _named(np.split(order, ends[:-1]))
 
 
 def _named(parts: Sequence[np.ndarray]) -> dict[int, str]:

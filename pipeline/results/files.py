@@ -32,12 +32,12 @@ def find(paths: Iterable[Path], sensors: Sequence[str]) -> Iterator[Path | Fault
     suffix, seen = SENSORS[sensors[0]], set()
     for path in paths:
         if not path.exists():
-            yield Fault(path, "nothing", "a file or a folder", "check the name")
+            yield Fault("missing", path, "nothing", "a file or a folder", "check the name")
         elif path.is_dir():
             inside = [file for file in sorted(path.rglob(f"*{suffix}")) if file.stem not in ANGLES]
             yield from [file for file in inside if file not in seen]
             if not inside:
-                yield Fault(path, f"no {suffix} file", "at least one", "name another folder")
+                yield Fault("no-file", path, f"no {suffix} file", "at least one", "name another folder")
             seen.update(inside)
         elif path.suffix in {SENSORS[sensor] for sensor in sensors}:
             first = counterpart(path, sensors[0])
@@ -46,7 +46,8 @@ def find(paths: Iterable[Path], sensors: Sequence[str]) -> Iterator[Path | Fault
             seen.add(first)
         else:
             wanted = " with ".join(SENSORS[sensor] for sensor in sensors)
-            yield Fault(path, f"a {path.suffix or 'nameless'} file", wanted, "name files that this net can see")
+            found = f"a {path.suffix or 'nameless'} file"
+            yield Fault("magic", path, found, wanted, "name files that this net can see")
 
 
 def counterpart(path: Path, sensor: str) -> Path:
@@ -71,8 +72,8 @@ def _read(path: Path, shipped: Shipped) -> list[np.ndarray] | Fault:
         if "angles" in shipped.about:
             home = counterpart(path, "lidar").parent.parent
             if _angles(home) not in (None, shipped.about["angles"]):
-                expected, fix = "those of the net's training", "train one on this sensor"
-                return Fault(home / "azimuth.npy", "other angles, here or in zenith.npy", expected, fix)
+                found, expected = "other angles, here or in zenith.npy", "those of the net's training"
+                return Fault("angles-differ", home / "azimuth.npy", found, expected, "train one on this sensor")
         return [READ[sensor](counterpart(path, sensor)) for sensor in shipped.sensors]
     except DataError as error:
         return error.args[0]

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pipeline import device as machine
-from pipeline.config import Recipe
 from pipeline.models.encoders import freeze
 from pipeline.models.fusion import halves
+from pipeline.schema import Recipe
 from pipeline.training.loop import Fit, Fitted, Log, Row, Task, fit
 
 

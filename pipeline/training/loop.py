@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import device as machine
-from pipeline.config import Recipe
 from pipeline.data.arrays import Batches
 from pipeline.errors import PipelineError
+from pipeline.schema import Recipe
 
 Row = dict[str, float]
 Log = Callable[[int, Row], None]

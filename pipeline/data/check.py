@@ -1,0 +1,145 @@
+"""All that is wrong with a raw folder, from one reading of it, and what is left to work with."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from tabulate import tabulate
+from tqdm import tqdm
+
+from pipeline.data.frames import FRAMES, MEASURES, read_rows
+from pipeline.data.likeness import Frames, duplicates, near_duplicates
+from pipeline.data.listing import Listing, Rows
+from pipeline.data.raw import CLASSES, SHOWN, Fault, pair_at, read_depth, read_rgb
+from pipeline.data.split import SPLITS, Split
+from pipeline.errors import PipelineError
+
+
+class Report(NamedTuple):
+    """A raw folder, read. Rows are those of `Listing.rows`, whole or not."""
+
+    listing: Listing
+    rows: Rows
+    measures: np.ndarray  # (N,) of frames.MEASURES
+    side: np.ndarray  # (N,) int: the number of each row's split in SPLITS; -1: not to be used
+    faults: list[Fault]
+
+    @property
+    def errors(self) -> list[Fault]:
+        """What keeps pairs from being used."""
+        return [fault for fault in self.faults if fault.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Fault]:
+        """What is odd and harms nothing."""
+        return [fault for fault in self.faults if fault.severity == "warning"]
+
+    @property
+    def fatal(self) -> list[Fault]:
+        """Errors of the folder as a whole, which leaving scenes out does not mend."""
+        return [fault for fault in self.errors if fault.scenes is None]
+
+    def used(self) -> np.ndarray:
+        """(N,) bool: rows of a split that no error concerns. A scene is used in both classes or not at all."""
+        broken = [fault.scenes for fault in self.errors if fault.scenes]
+        scenes = np.concatenate([np.arange(each.start, each.stop) for each in broken]) if broken else np.empty(0)
+        return (self.side >= 0) & ~np.isin(self.rows.scene, scenes)
+
+
+def survey(listing: Listing, split: Split | None, into: Path | None = None) -> Report:
+    """Read everything in a listed raw folder once. What is wrong with it is in the report; nothing is raised for it.
+
+    `split` says which scenes would lie in which split (None: all in the first); `into`: see `frames.read_rows`.
+    """
+    folder, rows, faults = listing.folder, listing.rows(), list(listing.faults)
+    measures = np.empty(len(rows), MEASURES)
+    with tqdm(total=len(rows), desc=f"read {folder.name}", unit="pair", disable=None) as bar:
+        for block in read_rows(folder, rows, into):
+            measures[block.start : block.start + len(block.measures)] = block.measures
+            faults += block.faults
+            bar.update(len(block.measures))
+    report = Report(listing, rows, measures, np.full(len(rows), -1), faults)
+    if not report.fatal:
+        faults += _blind_classes(folder, rows, measures)
+        try:
+            report = report._replace(side=_sides(rows, measures, split))
+        except PipelineError as error:
+            fix = "mend the errors first, then prepare in params.yaml"
+            faults.append(Fault("no-split", folder, str(error), "scenes for every split", fix, range(0)))
+    faults += duplicates(folder, rows, measures, report.side)
+    faults += near_duplicates(folder, rows, measures, report.side, _reader(folder, rows))
+    return report
+
+
+def table(report: Report) -> str:
+    """The report for people: a line a kind, then the faults, long lists cut and counted."""
+    head = f"{report.listing.folder}: {_pairs(report):,} pairs, "
+    if not report.faults:
+        return head + "no fault found"
+    counts = Counter((fault.severity, fault.kind) for fault in report.faults)
+    lines = [head + f"{_counted('error', report.errors)}, {_counted('warning', report.warnings)}", ""]
+    rows = [(severity, kind, count) for (severity, kind), count in sorted(counts.items())]
+    lines.append(tabulate(rows, headers=("severity", "kind", "count"), intfmt=","))
+    for severity, kind, count in rows:
+        told = [fault for fault in report.faults if fault.kind == kind]
+        lines += ["", f"{severity}: {kind}", *(f"  {fault}" for fault in told[:SHOWN])]
+        lines += [f"  ... and {count - SHOWN:,} more"] if count > SHOWN else []
+    return "\n".join(lines)
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The report for machines: every fault, nothing cut."""
+    found = {"folder": str(report.listing.folder), "pairs": _pairs(report), "files": report.listing.counts()}
+    return found | {"errors": list(map(told, report.errors)), "warnings": list(map(told, report.warnings))}
+
+
+def told(fault: Fault) -> dict[str, Any]:
+    """A fault as JSON has it; `scenes` are the first and the last that cannot be used because of it."""
+    scenes = [fault.scenes[0], fault.scenes[-1]] if fault.scenes else None
+    words = {name: getattr(fault, name) for name in ("kind", "found", "expected", "fix")}
+    return {"path": str(fault.path), **words, "scenes": scenes}
+
+
+def _counted(what: str, faults: list[Fault]) -> str:
+    return f"{len(faults):,} {what}" + "s" * (len(faults) != 1)
+
+
+def _pairs(report: Report) -> int:
+    return sum(counts["pairs"] for counts in report.listing.counts().values())
+
+
+def _sides(rows: Rows, measures: np.ndarray, split: Split | None) -> np.ndarray:
+    """The number of each row's split; -1 for what is not whole in every class, and for scenes without a split."""
+    good = measures["good"]
+    scenes, at, count = np.unique(rows.scene[good], return_inverse=True, return_counts=True)
+    returns = np.bincount(at, measures["returns"][good], scenes.size) / np.maximum(count, 1)
+    whole = count == len(CLASSES)
+    if split is None:
+        return np.where(good & np.isin(rows.scene, scenes[whole]), 0, -1)
+    known = {scene: SPLITS.index(name) for scene, name in split(scenes[whole], returns[whole]).items()}
+    side = np.array([known.get(scene, -1) for scene in rows.scene.tolist()], int)
+    return np.where(good, side, -1)
+
+
+def _reader(folder: Path, rows: Rows) -> Frames:
+    """Frames by row, from the raw files."""
+
+    def read(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pairs = [pair_at(folder, int(rows.label[row]), int(rows.scene[row])) for row in some]
+        rgb, depth = (np.empty((len(pairs), *shape), dtype) for dtype, shape in FRAMES.values())
+        for at, pair in enumerate(pairs):
+            rgb[at], depth[at] = read_rgb(pair.rgb), read_depth(pair.lidar)
+        return rgb, depth
+
+    return read
+
+
+def _blind_classes(folder: Path, rows: Rows, measures: np.ndarray) -> list[Fault]:
+    faults = []
+    for label, name in enumerate(CLASSES):
+        if not (measures["returns"] * measures["good"])[rows.label == label].any():
+            fix = "write ranges under 50 where the object is"
+            home = folder / name / "lidar"
+            faults.append(Fault("no-returns-at-all", home, "no frame with a return", "an object in each", fix))
+    return faults
