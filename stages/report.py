@@ -18,6 +18,9 @@ from pipeline.results import (
     cells,
     chain_prose,
     chain_tables,
+    data_figures,
+    data_prose,
+    data_tables,
     evidence,
     figures,
     fusion_figures,
@@ -25,6 +28,7 @@ from pipeline.results import (
     fusion_tables,
     page,
     report,
+    shortcuts,
     stress_prose,
 )
 from pipeline.results.assessment import MARKS
@@ -32,6 +36,27 @@ from pipeline.results.assessment import MARKS
 FOLDER = RUNS / "report"
 SHOWN = 8  # mistakes at most in the picture of predictions; right ones fill its two rows
 TITLE = "RGB + LiDAR fusion and CILP: results"
+
+
+def data_study(data: dict) -> dict[str, str | int]:
+    """Draws what there is to learn from; returns its tables and prose."""
+    folder = RUNS / "prepare" / "arrays"
+    frames = read_table(folder / "frames.tsv")
+    rgb, depth = (read_array(folder / f"{name}.npy", mmap_mode="r") for name in ("rgb", "depth"))
+    azimuth, zenith = (read_array(folder / f"{name}.npy") for name in ("azimuth", "zenith"))
+    data_figures.overview(data, frames, data_figures.ranges(frames, depth), FOLDER / "data.png")
+    shown = [
+        data_figures.scene(number, rows, rgb, depth, (azimuth, zenith))
+        for number, *rows in data_figures.chosen(frames).itertuples()
+    ]
+    data_figures.contact(shown, FOLDER / "contact.png")
+    found, chance = shortcuts.shortcuts(frames), shortcuts.chance(frames)
+    return {
+        "data_table": data_tables.contents(data),
+        "data_prose": data_prose.account(data, found, chance),
+        "shortcut_table": data_tables.shortcuts(found, chance),
+        "frames": data_figures.FRAMES,
+    }
 
 
 def draw_samples(names: list[str], leader: str, known: cells.Known) -> None:
@@ -121,7 +146,7 @@ def main() -> None:
     chance = read_json(RUNS / "lidar" / "metrics.json")["chance"]
     run_folder("report")
     leader, fill = fusion_study(params, known)
-    fill |= chain_study(evaluated, labels, chance)
+    fill |= data_study(data) | chain_study(evaluated, labels, chance)
     text = report.page(data, fill, len(params.seeds))
     write_json(FOLDER / "summary.json", report.summary(cells.read_metrics(list(params.matrix)), evaluated, chance))
     write_text(FOLDER / "report.md", text)

@@ -231,7 +231,7 @@ FAULTS: dict[str, Planted] = {
     "depth flat": Planted(save(FLAT.reshape(-1)), "shape", DEPTH, r"float32 \(4096,\)"),
     "depth in Fortran order": Planted(save(np.asfortranarray(FLAT)), "fortran-order", DEPTH, "Fortran order"),
     "depth not a number": Planted(pixel(np.nan), "nan", DEPTH, "1 values that are NaN"),
-    "depth infinite": Planted(pixel(np.inf), "infinite", DEPTH, "1 values that are infinite"),
+    "depth infinite": Planted(pixel(np.inf), "infinite", DEPTH, "values that are infinite"),
     "depth negative": Planted(pixel(-0.5), "negative", DEPTH, "ranges -0.5 .. 50, 1 of them negative"),
     "depth zero": Planted(save(FLAT * 0), "zero-range", DEPTH, "4096 of them zero-range"),
     "depth too far": Planted(pixel(50.5), "beyond-range", DEPTH, "ranges 50 .. 50.5"),

@@ -15,7 +15,8 @@ from commands import ENVIRONMENT, TUNINGS, read, set_params, shell, stages_run
 
 from pipeline.artifacts import checkpoint_path, read_array
 
-PICTURES = "fusion", "costs", "confusion", "predictions", "curve", "stress", "cilp", "similarity", "labels"
+PICTURES = "data", "contact", "fusion", "costs", "confusion", "predictions", "curve", "stress", "cilp", "similarity"
+PICTURES += ("labels",)
 
 pytestmark = pytest.mark.slow
 

@@ -129,6 +129,7 @@ def test_figures_of_a_data_set_written_by_hand(by_hand: Path, tmp_path: Path) ->
         },
         "warnings": {},
         "left_out": {"pairs": 0, "faults": []},
+        "not_asked_for": 0,
         "duplicates": 0,
         "near_duplicates": 0,
     }
@@ -372,7 +373,8 @@ def test_skip_stops_where_it_would_leave_a_split_empty(raw_folder: Path, tmp_pat
 def test_scenes_over_the_counts_are_not_taken(raw_folder: Path, tmp_path: Path) -> None:
     counts = {"train": 2, "val": 1, "test": 1}
     metrics = prepare(raw_folder, tmp_path / "arrays", lambda scenes, _: by_scene(scenes, counts, seed=0))
-    assert metrics["pairs"] == 8 and metrics["left_out"] == {"pairs": 4, "faults": []}
+    assert metrics["pairs"] == 8 and metrics["left_out"] == {"pairs": 0, "faults": []}
+    assert metrics["not_asked_for"] == 4
     assert np.load(tmp_path / "arrays/depth.npy").shape == (8, 64, 64)
     table = pd.read_csv(tmp_path / "arrays/split.tsv", sep="\t")
     for row, scene in enumerate(table["scene"]):

@@ -53,6 +53,15 @@ def test_the_page_says_how_much_data_there_was():
     assert "one pair more or less is 0.0025" in text and "{" not in text
 
 
+def test_the_data_come_first_with_their_pictures():
+    counts = {split: {"cubes": 1, "spheres": 1} for split in ("train", "val", "test")}
+    fill = {name: 0.5 for name in _names()} | {"data_table": "TABLE", "data_prose": "PROSE", "shortcut_table": "RULES"}
+    head, first, *_ = page({"pairs": 6} | counts, fill | {"frames": 1000}, seeds=1).split("\n## ")
+    assert first.startswith("Data\n") and "at most 1,000 evenly spaced frames" in first
+    for piece in ("TABLE", "PROSE", "RULES", "(data.png)", "(contact.png)"):
+        assert piece in first and piece not in head
+
+
 def _names() -> set[str]:
     """What the page wants filled in besides the data."""
     known = {"seeds", "pairs", "pair", "train", "val", "test"}

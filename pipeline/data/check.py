@@ -40,11 +40,14 @@ class Report(NamedTuple):
         """Errors of the folder as a whole, which leaving scenes out does not mend."""
         return [fault for fault in self.errors if fault.scenes is None]
 
+    def at_fault(self) -> np.ndarray:
+        """(N,) bool: rows of scenes that an error concerns, in either class."""
+        broken = [np.arange(fault.scenes.start, fault.scenes.stop) for fault in self.errors if fault.scenes]
+        return np.isin(self.rows.scene, np.concatenate(broken)) if broken else np.zeros(len(self.rows), bool)
+
     def used(self) -> np.ndarray:
         """(N,) bool: rows of a split that no error concerns. A scene is used in both classes or not at all."""
-        broken = [fault.scenes for fault in self.errors if fault.scenes]
-        scenes = np.concatenate([np.arange(each.start, each.stop) for each in broken]) if broken else np.empty(0)
-        return (self.side >= 0) & ~np.isin(self.rows.scene, scenes)
+        return (self.side >= 0) & ~self.at_fault()
 
 
 def survey(listing: Listing, split: Split | None, into: Path | None = None) -> Report:
@@ -61,7 +64,7 @@ def survey(listing: Listing, split: Split | None, into: Path | None = None) -> R
             bar.update(len(block.measures))
     report = Report(listing, rows, measures, np.full(len(rows), -1), faults)
     if not report.fatal:
-        faults += _blind_classes(folder, rows, measures)
+        faults += blind_classes(folder, rows, measures, measures["good"])
         try:
             report = report._replace(side=_sides(rows, measures, split))
         except PipelineError as error:
@@ -135,10 +138,11 @@ def _reader(folder: Path, rows: Rows) -> Frames:
     return read
 
 
-def _blind_classes(folder: Path, rows: Rows, measures: np.ndarray) -> list[Fault]:
+def blind_classes(folder: Path, rows: Rows, measures: np.ndarray, some: np.ndarray) -> list[Fault]:
+    """Classes without a single LiDAR return in `some` (N,) bool of the rows."""
     faults = []
     for label, name in enumerate(CLASSES):
-        if not (measures["returns"] * measures["good"])[rows.label == label].any():
+        if not measures["returns"][some & (rows.label == label)].any():
             fix = "write ranges under 50 where the object is"
             home = folder / name / "lidar"
             faults.append(Fault("no-returns-at-all", home, "no frame with a return", "an object in each", fix))

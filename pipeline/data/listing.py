@@ -1,6 +1,7 @@
 """What a raw folder holds by its names: scenes, partners, gaps, strays, links. No frame is opened."""
 
 import os
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -146,19 +147,20 @@ def _list_sensor(folder: Path, root: Path, faults: list[Fault]) -> Scenes:
     if not folder.is_dir():
         faults.append(_no_folder(folder))
         return np.empty(0, np.int64)
-    suffix, numbers = SENSORS[folder.name], []
-    for entry in _entries(folder):
-        stem, ending = os.path.splitext(entry.name)
-        if ending != suffix:
-            faults.append(_stray(entry, f"only 0000{suffix} and so on"))
-        elif not _well_named(stem):
-            expected = "four digits, from 10000 on more"
-            faults.append(Fault("name", Path(entry.path), f"the name {stem}", expected, "rename it", range(0)))
-        else:
-            scene = int(stem)
-            if entry.is_symlink():
-                faults.extend(_link(Path(entry.path), root, range(scene, scene + 1)))
-            numbers.append(scene)
+    suffix, numbers, wrong = SENSORS[folder.name], array("q"), []
+    with os.scandir(folder) as entries:  # not as a list: there can be a hundred thousand
+        for entry in entries:
+            stem, ending = os.path.splitext(entry.name)
+            if ending != suffix:
+                wrong.append(_stray(entry, f"only 0000{suffix} and so on"))
+            elif not _well_named(stem):
+                expected = "four digits, from 10000 on more"
+                wrong.append(Fault("name", Path(entry.path), f"the name {stem}", expected, "rename it", range(0)))
+            else:
+                numbers.append(int(stem))
+                if entry.is_symlink():
+                    wrong.extend(_link(Path(entry.path), root, range(int(stem), int(stem) + 1)))
+    faults += sorted(wrong, key=lambda fault: fault.path)
     return np.sort(np.array(numbers, np.int64))
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from pipeline.artifacts import resumable_folder, write_text
-from pipeline.data.check import Report, survey, told
+from pipeline.data.check import Report, blind_classes, survey, told
 from pipeline.data.frames import make_room
 from pipeline.data.listing import Rows, list_folder, named
 from pipeline.data.raw import CLASSES, DataError, Fault, read_angles
@@ -65,6 +64,8 @@ def _usable(report: Report, on_error: Literal["stop", "skip"]) -> np.ndarray:
         if not (used & (report.side == number)).any():
             found, expected = f"no whole scene for split {name}", "scenes for every split"
             raise DataError(Fault("no-split", report.listing.folder, found, expected, "mend the others"), *errors)
+    if blind := blind_classes(report.listing.folder, report.rows, report.measures, used):
+        raise DataError(*blind)
     return used
 
 
@@ -109,6 +110,8 @@ def _returns(measures: np.ndarray) -> np.ndarray:
 
 def _frames(label: np.ndarray, scene: np.ndarray, side: np.ndarray, measures: np.ndarray) -> str:
     """One line a pair: what each sensor saw; ranges in Omniverse units, brightness in levels of 255."""
+    import pandas as pd  # as in split
+
     some = measures["returns"] > 0
     table = pd.DataFrame({
         "class": np.array(CLASSES)[label],
@@ -134,14 +137,15 @@ def _metrics(report: Report, used: np.ndarray) -> dict[str, Any]:
     for i, (kind, found) in enumerate(report.listing.counts().items()):
         files = {"rgb_files": found["rgb"], "lidar_files": found["lidar"], "pairs_found": found["pairs"]}
         metrics[kind] = files | _class_metrics(report.measures[used & (label == i)])
-    left_out = int(len(used) - used.sum())
+    at_fault = report.at_fault()
     faults = [
         {name: value for name, value in told(fault).items() if name in ("kind", "path", "found")}
         | {"scenes": named(fault.scenes) if fault.scenes else ""}
         for fault in report.errors
     ]
     metrics["warnings"] = dict(sorted(kinds.items()))
-    metrics["left_out"] = {"pairs": left_out, "faults": faults}
+    metrics["left_out"] = {"pairs": int(at_fault.sum()), "faults": faults}
+    metrics["not_asked_for"] = int((~used & ~at_fault).sum())  # scenes over prepare.counts
     return metrics | {"duplicates": kinds["duplicate"], "near_duplicates": kinds["near-duplicate"]}
 
 

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from pipeline.artifacts import read_table, write_text
 from pipeline.config import Prepare
@@ -88,6 +87,8 @@ def _named(parts: Sequence[np.ndarray]) -> dict[int, str]:
 
 def write_split(path: Path, labels: Sequence[int], scenes: Sequence[int], splits: dict[int, str]) -> None:
     """One line a pair, in the order of the arrays: row, class, scene, split."""
+    import pandas as pd  # slow to import, and readers of frames start without it
+
     table = pd.DataFrame({"class": [CLASSES[label] for label in labels], "scene": scenes})
     table["split"] = [splits[scene] for scene in scenes]
     write_text(path, table.to_csv(sep="\t", index_label="row", lineterminator="\n"))

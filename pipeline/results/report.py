@@ -80,6 +80,22 @@ these scenes only, one over the scenes alone for these weights only. p is correc
 of its table, or of its column where every column is a question of its own; under 0.05 it says better or worse, else not
 distinguishable, which does not mean equal: few seeds tell only large differences apart.
 
+## Data
+What the nets are given, as `prepare` found it: files of both sensors, made into pairs and split by scene.
+
+{data_table}
+Ranges are in Omniverse units along the ray; a pixel is lit if it is not black, and its brightness is the largest of R,
+G and B, 0 to 255. Below by class; the ranges are those of at most {frames:,} evenly spaced frames of each.
+
+![Pairs and files, ranges, returns, lit pixels and brightness, by class](data.png)
+
+{data_prose}
+{shortcut_table}
+Scenes of the training split, evenly spaced by number. Depth is turned so that it lies as RGB does; the fields of view
+differ, so that an object fills another part of either. A cube and its sphere share a box in space.
+
+![The cube and the sphere of a few scenes: RGB, LiDAR depth and returns in space](contact.png)
+
 ## Fusion
 Which way to join the modalities, and is it worth having both? All nets of this table downsample by {base}; they differ
 in the fusion. The leader is the cell of the lowest validation loss, so that the test split had no part in the choice.

@@ -1,0 +1,105 @@
+"""`check` and `prepare` beside the loop that people write, over the same files, in one run.
+
+python -m benchmarks.prepare [--scenes 10000] [--rounds 3] [--folder DIR]
+"""
+
+import multiprocessing
+import resource
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Annotated
+
+import numpy as np
+import typer
+from PIL import Image
+
+from pipeline.data.check import survey
+from pipeline.data.listing import list_folder, list_pairs
+from pipeline.data.prepare import prepare
+from pipeline.data.simulate import simulate
+from pipeline.data.split import by_scene
+
+FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
+
+
+def split(scenes: np.ndarray, _: np.ndarray) -> dict[int, str]:
+    return by_scene(scenes, FRACTIONS, seed=0)
+
+
+def loop(folder: Path, out: Path) -> None:
+    """One pair after the other, looked at by nobody."""
+    for pair in list_pairs(folder):
+        np.array(Image.open(pair.rgb))
+        np.load(pair.lidar)
+
+
+def loop_and_save(folder: Path, out: Path) -> None:
+    """The same, kept in lists and saved as two arrays."""
+    pairs = list_pairs(folder)
+    rgb, depth = [], []
+    for pair in pairs:
+        rgb.append(np.array(Image.open(pair.rgb)))
+        depth.append(np.load(pair.lidar))
+    out.mkdir()
+    np.save(out / "rgb.npy", np.stack(rgb))
+    np.save(out / "depth.npy", np.stack(depth))
+
+
+def check_all(folder: Path, out: Path) -> None:
+    """What `python -m pipeline check` does."""
+    assert not survey(list_folder(folder), split).errors
+
+
+def prepare_all(folder: Path, out: Path) -> None:
+    """What the stage `prepare` does: all of the checks, and the arrays."""
+    prepare(folder, out, split)
+
+
+def measure(work: Callable[[Path, Path], None], folder: Path, out: Path, answer: multiprocessing.Queue) -> None:
+    """In a process of its own: seconds, and the peak memory of it and of the largest of its children, MB."""
+    start = perf_counter()
+    work(folder, out)
+    seconds = perf_counter() - start
+    peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    answer.put((seconds, *peaks))
+
+
+def main(
+    scenes: Annotated[int, typer.Option(help="To simulate; two pairs each.")] = 10_000,
+    rounds: Annotated[int, typer.Option(help="All four in turn, so often; the medians are told.")] = 3,
+    folder: Annotated[Path | None, typer.Option(help="A raw folder instead.")] = None,
+) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as home:
+        source = folder or Path(home) / "data"
+        if folder is None:
+            simulate(source, scenes, seed=0)
+        pairs, seen = len(list_pairs(source)), {}
+        for _ in range(rounds + 1):  # the first warms the page cache
+            for work in (loop, check_all, loop_and_save, prepare_all):
+                answer = spawn.Queue()
+                process = spawn.Process(target=measure, args=(work, source, Path(home) / "out", answer))
+                process.start()
+                seen.setdefault(work.__name__, []).append(answer.get())
+                process.join()
+                shutil.rmtree(Path(home) / "out", ignore_errors=True)
+    told = {name: [median(column) for column in zip(*measured[1:], strict=True)] for name, measured in seen.items()}
+    print(f"{pairs:,} pairs, medians of {rounds} rounds")
+    print("                seconds  pairs/s  against its loop  peak MB: itself, a child")
+    for name, beside in (
+        ("loop", "loop"),
+        ("check_all", "loop"),
+        ("loop_and_save",) * 2,
+        ("prepare_all", "loop_and_save"),
+    ):
+        seconds, itself, child = told[name]
+        against = told[beside][0] / seconds
+        print(f"{name:14}  {seconds:7.2f}  {pairs / seconds:7,.0f}  {against:16.2f}  {itself:6.0f}, {child:.0f}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
