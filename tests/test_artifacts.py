@@ -47,6 +47,38 @@ def test_a_failure_inside_leaves_the_old_file_and_no_litter(tmp_path: Path, fail
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
+def half_done(folder: Path, key: str, failure: type[BaseException]) -> None:
+    with pytest.raises(failure), artifacts.resumable_folder(folder, key) as part:
+        (part / "first.txt").write_text("first")
+        raise failure
+
+
+def test_an_interrupted_folder_is_gone_on_with(tmp_path: Path) -> None:
+    folder = tmp_path / "arrays"
+    half_done(folder, "a", KeyboardInterrupt)
+    assert not folder.exists()
+    with artifacts.resumable_folder(folder, "a") as part:
+        assert (part / "first.txt").read_text() == "first"
+        (part / "second.txt").write_text("second")
+    assert {path.name for path in folder.iterdir()} == {"first.txt", "second.txt"}
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(("failure", "key"), [(KeyboardInterrupt, "b"), (ValueError, "a")])
+def test_another_key_or_a_failure_starts_anew(tmp_path: Path, failure: type[BaseException], key: str) -> None:
+    half_done(tmp_path / "arrays", "a", failure)
+    with artifacts.resumable_folder(tmp_path / "arrays", key) as part:
+        assert not (part / "first.txt").exists()
+
+
+def test_a_failure_keeps_the_old_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "arrays"
+    with artifacts.resumable_folder(folder, "a") as part:
+        (part / "old.txt").touch()
+    half_done(folder, "a", ValueError)
+    assert [path.name for path in folder.iterdir()] == ["old.txt"] and list(tmp_path.iterdir()) == [folder]
+
+
 def test_a_killed_writer_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
     code = """if True:
         import os, sys
