@@ -12,6 +12,12 @@ class PipelineError(Exception):
     """Something a user can mend. The message names the file, what was found, what was expected and the fix."""
 
 
+def printable(text: str, most: int = 1000) -> str:
+    """Somebody else's text as a terminal may show it: on one line, no control characters, not without end."""
+    shown = text if text.isprintable() else repr(text)[1:-1]  # file names that are no UTF-8 come out escaped too
+    return shown if len(shown) <= most else f"{shown[:most]}..."
+
+
 def run(command: Callable[..., None]) -> None:
     """Run `command` or a typer app with the arguments of the process; what a user can mend ends without a traceback."""
     try:

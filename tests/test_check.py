@@ -162,6 +162,16 @@ def test_a_split_that_cannot_be_made_is_a_warning(good: Path) -> None:
     assert not report.used().any()
 
 
+@pytest.mark.parametrize("name", [b"\xff.png", b"a\nerror: b.png", b"\x1b[31m.png"], ids=repr)
+def test_names_that_no_terminal_should_see_are_shown_escaped(good: Path, name: bytes) -> None:
+    Path(os.fsdecode(os.fsencode(good / "cubes/rgb/") + b"/" + name)).touch()
+    report = survey(good)
+    assert [fault.kind for fault in report.faults] == ["name"]
+    text = check.table(report)
+    assert text.encode() and text.count("\n") == 7 and "\x1b" not in text
+    json.dumps(check.as_json(report)).encode()
+
+
 # --- what is left to use
 
 

@@ -13,7 +13,7 @@ from pipeline.data.likeness import Frames, duplicates, near_duplicates
 from pipeline.data.listing import Listing, Rows
 from pipeline.data.raw import CLASSES, SHOWN, Fault, pair_at, read_depth, read_rgb
 from pipeline.data.split import SPLITS, Split
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, printable
 
 
 class Report(NamedTuple):
@@ -100,8 +100,8 @@ def as_json(report: Report) -> dict[str, Any]:
 def told(fault: Fault) -> dict[str, Any]:
     """A fault as JSON has it; `scenes` are the first and the last that cannot be used because of it."""
     scenes = [fault.scenes[0], fault.scenes[-1]] if fault.scenes else None
-    words = {name: getattr(fault, name) for name in ("kind", "found", "expected", "fix")}
-    return {"path": str(fault.path), **words, "scenes": scenes}
+    words = {name: printable(str(getattr(fault, name))) for name in ("path", "kind", "found", "expected", "fix")}
+    return words | {"scenes": scenes}
 
 
 def _counted(what: str, faults: list[Fault]) -> str:

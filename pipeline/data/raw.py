@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, printable
 
 CLASSES = ("cubes", "spheres")  # the index is the label
 NAMES = ("cube", "sphere")  # of one object
@@ -69,7 +69,7 @@ class Fault:
     scenes: range | None = None
 
     def __str__(self) -> str:
-        return f"{self.path}: found {self.found}; expected {self.expected}; {self.fix}"
+        return printable(f"{self.path}: found {self.found}; expected {self.expected}; {self.fix}")
 
     @property
     def severity(self) -> str:
