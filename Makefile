@@ -6,7 +6,7 @@ READY := $(if $(filter .venv,$(VENV)),.venv/ready)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: setup repro run test check lint smoke image
+.PHONY: setup repro run test test-explore check lint smoke image
 
 setup: $(READY)
 
@@ -21,6 +21,10 @@ run:
 
 test: $(READY) lint
 	python -m pytest
+
+# FiftyOne is an extra of several GB with an environment of its own; the tests of its App need Chromium and chromedriver
+test-explore: .venv-explore/ready
+	.venv-explore/bin/python -m pytest tests/explore
 
 check: $(READY) lint
 	python -m pytest -m "not slow"
@@ -40,7 +44,12 @@ smoke: $(READY)
 image:
 	docker build --tag rgb-lidar-cilp .
 
-.venv/ready: requirements.txt requirements-dev.txt constraints.txt
+.venv/ready: requirements.txt requirements-hub.txt requirements-dev.txt constraints.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --requirement requirements-dev.txt --constraint constraints.txt
+	@touch $@
+
+.venv-explore/ready: requirements.txt requirements-explore.txt requirements-explore-dev.txt constraints.txt constraints-explore.txt
+	$(PYTHON) -m venv .venv-explore
+	.venv-explore/bin/pip install --quiet --requirement requirements-explore-dev.txt --constraint constraints.txt --constraint constraints-explore.txt
 	@touch $@

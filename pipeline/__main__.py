@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from pipeline.config import load
-from pipeline.data import pinned, raw
+from pipeline.data import check as checks
+from pipeline.data import importers, listing, pinned, raw, split
 from pipeline.data import simulate as simulator
 from pipeline.errors import run
 
+ONLY_WARNINGS = 3  # exit code; 2 says that the command line was wrong
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Checkpoint = Annotated[Path, typer.Option(help="A file below runs/fusion, runs/lidar or runs/classify.")]
 Folder = Annotated[Path, typer.Argument(help="A raw folder: cubes/ and spheres/ with rgb/, lidar/ and angles.")]
@@ -28,10 +30,55 @@ def simulate(
     print(f"{folder}: {scenes} scenes, {2 * scenes} pairs, seed {seed}")
 
 
+@app.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(help="A folder, a .zip, .parquet, hf:owner/name or kaggle:owner/name.")],
+    folder: Annotated[Path, typer.Argument(help="The raw folder to write; must not exist. The stages read data.")],
+    scenes: Annotated[int | None, typer.Option(min=1, help="Draw so many whole scenes; all by default.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the scenes.")] = 0,
+    skip: Annotated[bool, typer.Option("--skip", help="Leave out scenes that are not whole or have a fault.")] = False,
+) -> None:
+    """Bring a foreign data set into the raw layout, or say all that is wrong with it. Goes on after an interruption."""
+    print(importers.bring_in(source, folder, scenes, seed, skip))
+
+
 @app.command()
-def check(folder: Folder) -> None:
-    """Say what is wrong with a raw folder; exit code 1 if anything is."""
-    print(f"{folder}: {len(raw.check(folder))} pairs, no fault found")
+def check(
+    folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="Every fault, for machines.")] = False
+) -> None:
+    """Say all that is wrong with a raw folder. Exit code 0: nothing; 1: errors; 3: only warnings."""
+    report = checks.survey(listing.list_folder(folder), split.chosen(load().prepare))
+    print(json.dumps(checks.as_json(report), indent=2) if as_json else checks.table(report))
+    if report.faults:
+        raise typer.Exit(1 if report.errors else ONLY_WARNINGS)
+
+
+@app.command()
+def explore(
+    folder: Folder,
+    checkpoint: Annotated[Path | None, typer.Option(help="Show what this net says, and tag its mistakes.")] = None,
+    export_to: Annotated[Path | None, typer.Option("--export", help="Write a FiftyOneDataset folder, no App.")] = None,
+    name: Annotated[str | None, typer.Option(help="Keep the data set in FiftyOne under this name.")] = None,
+    table: Annotated[Path, typer.Option("--split", help="Where the splits stand.")] = Path(
+        "runs/prepare/arrays/split.tsv"
+    ),
+    address: Annotated[str, typer.Option(help="0.0.0.0 shows it to other machines.")] = "localhost",
+    port: Annotated[int, typer.Option()] = 5151,
+) -> None:
+    """Look at a raw folder in FiftyOne, every pair as RGB, depth and points in space; or write it as its data set."""
+    from pipeline.data import explore as view
+
+    said = {}
+    if checkpoint:
+        from pipeline.results.explored import say
+
+        said = say(checkpoint, folder)
+    dataset = view.build(folder, name, view.splits_of(table), said)
+    if export_to:
+        view.export(dataset, export_to)
+        print(f"{export_to}: {len(dataset)} pairs")
+    else:
+        view.launch(dataset, port, address)
 
 
 @app.command()

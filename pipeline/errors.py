@@ -27,5 +27,5 @@ def run(command: Callable[..., None]) -> None:
         raise SystemExit(1) from None
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            print("error: interrupted; nothing half-written was kept, run it again", file=sys.stderr)
+            print("error: interrupted; nothing half-done looks whole, run it again", file=sys.stderr)
         raise

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from pipeline.data.prepare import prepare
 from pipeline.data.simulate import simulate
 from pipeline.data.split import by_scene
 
+# tests/explore needs FiftyOne, which is in an environment of its own: `make test-explore`
+collect_ignore = [] if find_spec("fiftyone") else ["explore"]
 FRACTIONS = {"train": 0.5, "val": 0.25, "test": 0.25}
 
 

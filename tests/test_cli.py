@@ -80,6 +80,12 @@ def test_check_of_an_absent_folder_is_one_line(tmp_path: Path) -> None:
     assert [told for told in out.splitlines() if ": found " in told] == [line]
 
 
+def test_explore_without_fiftyone_names_the_extra(raw_folder: Path, tmp_path: Path) -> None:
+    code, out, err = pipeline("explore", raw_folder, cwd=tmp_path)
+    assert (code, out) == (1, "") and "pip install -r requirements-explore.txt" in err and "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_senseless_option_is_refused_before_any_work(tmp_path: Path) -> None:
     code, _, err = pipeline("simulate", tmp_path / "set", "--scenes", "0")
     assert code == 2 and "scenes" in err and "Traceback" not in err and not list(tmp_path.iterdir())

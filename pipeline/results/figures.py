@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.artifacts import atomic
+from pipeline.data.pointcloud import turned
 from pipeline.data.raw import NO_RETURN
 
 matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
@@ -75,8 +76,5 @@ def labels(nets: Mapping[str, pd.DataFrame], zero_shot: float, chance: float, pa
 
 
 def view(frame: np.ndarray) -> np.ndarray:
-    """(H, W) depth as a picture of the view that RGB has, empty where nothing came back.
-
-    LiDAR rows run right to left and its columns top to bottom; colours then span the object, not the empty range.
-    """
-    return np.where(frame < NO_RETURN, frame, np.nan).T[:, ::-1]
+    """(H, W) depth as a picture of the view that RGB has, empty where nothing came back: colours span the object."""
+    return turned(np.where(frame < NO_RETURN, frame, np.nan))

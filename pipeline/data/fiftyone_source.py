@@ -1,0 +1,243 @@
+"""A grouped FiftyOneDataset folder as a source, read without FiftyOne: ours gives back the bytes it was made of.
+
+Its samples.json is somebody else's text, as long as it likes: it is read piece by piece, no path in it leads out of
+the folder, and nothing in it is unpacked further than a frame goes.
+"""
+
+import base64
+import io
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.data.pointcloud import read_pcd, rebuilt, turned_back
+from pipeline.data.raw import ANGLES, CLASSES, NAMES, SIZE, DataError, Fault, content, parse_angle, parse_depth
+from pipeline.data.sources import Source, digest
+
+PIECE = 1 << 20  # bytes of samples.json read at a time
+MOST_SAMPLES = 1_000_000
+REBUILT = "ranges are rebuilt from points in space: equal to about 1e-5 of a unit, not to the bit"
+FRAME = 4 * SIZE * SIZE + 1024  # bytes that an array of one frame can take, with its header
+CLASS_FIELDS = ("label", "ground_truth")  # looked at first; a prediction is nobody's class
+
+
+class Sample(NamedTuple):
+    """What is known at once of a sample of samples.json."""
+
+    group: str
+    slice: str
+    path: str
+    label: int | None
+    scene: int | None
+    text: tuple[int, int] | None  # where its text stands in bytes, if that holds a depth map
+
+
+def open_fiftyone(folder: Path) -> Source | None:
+    """The pairs of a FiftyOneDataset folder; None if it is not one. Raises DataError if it is and holds no pairs.
+
+    A pair is a group with a PNG picture (slice `rgb`, or the only one) and ranges: a heatmap `depth`, an .npy file, or
+    a point cloud. Its class is a classification, tag or part of a path that names cubes or spheres; its scene is the
+    field `scene`, else the first number in the picture's name.
+    """
+    if not all((folder / name).is_file() for name in ("metadata.json", "samples.json")):
+        return None
+    info = _info(folder / "metadata.json")
+    groups: dict[str, list[Sample]] = {}
+    for sample in _samples(folder / "samples.json"):
+        groups.setdefault(sample.group, []).append(sample)
+    files, notes, unknown = {}, [], 0
+    for samples in groups.values():
+        found = _pair(folder, samples)
+        unknown += not found
+        for contract, inside in found.items():
+            if files.setdefault(contract, inside) != inside:
+                where = folder / "samples.json"
+                raise DataError(Fault("twice", where, f"two groups for {contract}", "one", "remove one of them"))
+    if not files:
+        expected = "groups of a PNG picture and LiDAR ranges, of class cube or sphere"
+        raise DataError(Fault("no-set", folder, "no such groups", expected, "export them with their media"))
+    if unknown:
+        notes.append(f"{unknown:,} groups that name no class, scene or picture are passed over")
+    if any(inside.startswith("points:") for inside in files.values()):
+        notes.append(REBUILT)
+    angles = _angles(folder, info)
+    files |= {f"{name}/{angle}.npy": f"angle:{angle}" for name in CLASSES for angle in angles}
+    stamps = [(folder / name).stat() for name in ("metadata.json", "samples.json")]
+    identity = digest([str(folder.resolve()), *((each.st_size, each.st_mtime_ns) for each in stamps)])
+    read = _reader(folder, angles, turned=bool(info.get("depth_turned")))
+    return Source(f"FiftyOne data set {folder}", files, read, identity, tuple(notes), f"{folder}/")
+
+
+# --- what is in it
+
+
+def _info(path: Path) -> dict[str, Any]:
+    try:
+        info = json.loads(content(path)).get("info")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise _broken(path, error) from None
+    return info if isinstance(info, dict) else {}
+
+
+def _samples(path: Path) -> Iterator[Sample]:
+    for count, (start, stop, fields) in enumerate(_objects(path)):
+        if count >= MOST_SAMPLES:
+            raise DataError(Fault("too-many", path, f"over {MOST_SAMPLES:,} samples", "fewer", "export a part of them"))
+        try:
+            group = fields["group"]
+            scene, tags = fields.get("scene"), fields.get("tags") or []
+            yield Sample(
+                str(group["_id"]),
+                str(group["name"]),
+                str(fields["filepath"]),
+                _label(fields, [str(tag) for tag in tags]),
+                scene if isinstance(scene, int) else None,
+                (start, stop) if "depth" in fields and fields["depth"] else None,
+            )
+        except (KeyError, TypeError) as error:
+            raise _broken(path, f"a sample without {error}; is it a grouped data set?") from None
+
+
+def _objects(path: Path) -> Iterator[tuple[int, int, dict]]:
+    """Every object of the list `samples`, and where its bytes begin and end; one at a time is in memory."""
+    decoder, done = json.JSONDecoder(), 0
+    with path.open("rb") as file:
+        text = file.read(PIECE).decode("latin-1")  # a character a byte, so that places in both are the same
+        head = re.match(r'\s*{\s*"samples"\s*:\s*\[', text)
+        if not head:
+            raise _broken(path, f"{text[:40]!r}")
+        text, done = text[head.end() :], head.end()
+        while True:
+            skipped = len(text) - len(text.lstrip(" \n\r\t,"))
+            text, done = text[skipped:], done + skipped
+            if text.startswith("]"):
+                return
+            try:
+                _, end = decoder.raw_decode(text)
+                fields = json.loads(text[:end].encode("latin-1"))
+            except (ValueError, RecursionError) as error:
+                more = file.read(PIECE) if len(text) <= 4 * PIECE else b""
+                if not more:
+                    raise _broken(path, error) from None
+                text += more.decode("latin-1")
+                continue
+            yield done, done + end, fields
+            text, done = text[end:], done + end
+
+
+def _label(fields: dict[str, Any], tags: list[str]) -> int | None:
+    """The class that a sample names."""
+    others = [name for name in fields if name not in CLASS_FIELDS and not name.startswith("prediction")]
+    told = (fields[name].get("label") for name in (*CLASS_FIELDS, *others) if isinstance(fields.get(name), dict))
+    parts = PurePosixPath(str(fields.get("filepath"))).parts
+    for word in (*told, *tags, *parts):
+        for label in range(len(CLASSES)):
+            if str(word).lower() in (CLASSES[label], NAMES[label]):
+                return label
+    return None
+
+
+def _pair(folder: Path, samples: list[Sample]) -> dict[str, str]:
+    """Contract name -> what `_reader` reads, of one group; empty where it has no class, scene or picture."""
+    pictures = [sample for sample in samples if sample.path.lower().endswith(".png")]
+    named = [sample for sample in pictures if sample.slice == "rgb"] or (pictures if len(pictures) == 1 else [])
+    label = next((sample.label for sample in samples if sample.label is not None), None)
+    if not named or label is None:
+        return {}
+    number = re.search(r"\d+", PurePosixPath(named[0].path).stem)
+    scene = next((sample.scene for sample in samples if sample.scene is not None), number and int(number[0]))
+    if scene is None or not 0 <= scene < 10**9:
+        return {}
+    found = {f"{CLASSES[label]}/rgb/{scene:04d}.png": f"file:{_inside(folder, named[0].path)}"}
+    for wanted, kind in ((None, "depth"), (".npy", "file"), (".pcd", "points"), (".fo3d", "points")):
+        for sample in samples:
+            if wanted is None and sample.text:
+                return found | {f"{CLASSES[label]}/lidar/{scene:04d}.npy": f"depth:{sample.text[0]}-{sample.text[1]}"}
+            if wanted and sample.path.lower().endswith(wanted):
+                inside = _inside(folder, sample.path)
+                return found | {f"{CLASSES[label]}/lidar/{scene:04d}.npy": f"{kind}:{inside}"}
+    return found
+
+
+def _inside(folder: Path, path: str) -> str:
+    """A path of samples.json; raises DataError where it leads out of the folder."""
+    parts = PurePosixPath(path)
+    target = (folder / parts).resolve()
+    if parts.is_absolute() or ".." in parts.parts or not target.is_relative_to(folder.resolve()):
+        fix = "export it again with export_media=True"
+        raise DataError(Fault("outside", folder / "samples.json", f"the path {path}", "one inside the folder", fix))
+    return path
+
+
+def _angles(folder: Path, info: dict[str, Any]) -> dict[str, bytes]:
+    """Angle files by name: from the data set's info, else from files beside it; the importer tells of an absent one."""
+    found = {}
+    for angle in ANGLES:
+        beside = [folder / f"{angle}.npy", *(folder / name / f"{angle}.npy" for name in CLASSES)]
+        if angle in info:
+            try:
+                found[angle] = _npy(np.array(info[angle], np.float32))
+            except (ValueError, TypeError, OverflowError) as error:
+                raise _broken(folder / "metadata.json", error) from None
+        elif path := next((path for path in beside if path.is_file()), None):
+            found[angle] = content(path)
+    return found
+
+
+# --- one frame
+
+
+def _reader(folder: Path, angles: dict[str, bytes], turned: bool) -> Callable[[str], bytes]:
+    def read(inside: str) -> bytes:
+        kind, _, name = inside.partition(":")
+        if kind == "angle":
+            return angles[name]
+        if kind == "depth":
+            return _depth(folder / "samples.json", *map(int, name.split("-")), turned)
+        return content(folder / name) if kind == "file" else _ranges(folder / name, angles)
+
+    return read
+
+
+def _depth(path: Path, start: int, stop: int, turned: bool) -> bytes:
+    """The depth map in a part of samples.json, as np.save writes it."""
+    with path.open("rb") as file:
+        file.seek(start)
+        text = file.read(stop - start)
+    try:
+        packed = base64.b64decode(json.loads(text)["depth"]["map"]["$binary"]["base64"], validate=True)
+        data = zlib.decompressobj().decompress(packed, FRAME)
+    except (ValueError, KeyError, TypeError, zlib.error) as error:
+        raise _broken(path, error) from None
+    depth = parse_depth(path, data)
+    return _npy(turned_back(depth) if turned else depth)
+
+
+def _ranges(path: Path, angles: dict[str, bytes]) -> bytes:
+    """The ranges of a .pcd file, or of the one in an .fo3d scene."""
+    if path.suffix.lower() == ".fo3d":
+        found = re.search(rb'"pcdPath":\s*"([^"]+)"', content(path))
+        if not found:
+            raise _broken(path, "no point cloud")
+        path = path.parent / _inside(path.parent, found[1].decode("utf-8", "replace"))
+    if set(angles) != set(ANGLES):
+        expected, fix = "angles to place the points by", "put azimuth.npy and zenith.npy beside metadata.json"
+        raise DataError(Fault("no-angles", path, "points alone", expected, fix))
+    grid = [parse_angle(path, angles[name]) for name in ANGLES]
+    return _npy(rebuilt(path, read_pcd(path, content(path)), *grid))
+
+
+def _npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+    return file.getvalue()
+
+
+def _broken(path: Path, reason: object) -> DataError:
+    found = " ".join(str(reason).split())[:200]
+    return DataError(Fault("not-fiftyone", path, found, "what FiftyOne exports", "export the data set again"))

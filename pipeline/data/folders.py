@@ -1,0 +1,59 @@
+"""A folder as a source: its names, without following links to other folders, and its files, of which none is run."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.data import layout
+from pipeline.data.raw import CLASSES, SENSORS, DataError, Fault, content
+from pipeline.data.sources import Source, digest
+
+MOST_FILES = 500_000  # a whole set has 40,004; who names the root of a disk is told so
+WORDS = {*CLASSES, *SENSORS}
+
+
+def open_folder(folder: Path, title: str) -> Source | None:
+    """The set that stands somewhere in a folder; None where no frame does. Raises DataError, see `layout.find`."""
+    tree = {name: name for name in names(folder)}
+    found = layout.find(tree, lambda name: content(folder / name), lambda name: folder / name)
+    if found is None:
+        return None
+    stamps = (_stamp(folder / name) for name in found.files.values())
+    identity = digest([str(folder.resolve()), *zip(found.files.items(), stamps, strict=True)])
+    home = f"{folder}{os.sep}"
+    return Source(title, found.files, lambda name: content(folder / name), identity, tuple(found.notes), home)
+
+
+def names(folder: Path) -> Iterator[str]:
+    """Every file below a folder, `/` between names, in order; what is no folder counts as a file."""
+    todo, count = [""], 0
+    while todo:
+        within = todo.pop()
+        try:
+            with os.scandir(folder / within) as entries:
+                ordered = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            reason, fix = str(error.strerror), "mend its permissions, or name a folder inside"
+            raise DataError(Fault("unreadable", folder / within, reason, "a readable folder", fix)) from None
+        count += len(ordered)
+        if count > MOST_FILES:
+            fix = "name the folder that holds cubes/ and spheres/"
+            raise DataError(Fault("too-many", folder, f"over {MOST_FILES:,} files", "one data set", fix))
+        if links := [entry for entry in ordered if entry.name.lower() in WORDS and _is_link_to_folder(entry)]:
+            fix = "name or copy the folder that it leads to"
+            raise DataError(*(Fault("link", Path(link.path), "a link to a folder", "a folder", fix) for link in links))
+        todo += [f"{within}{entry.name}/" for entry in reversed(ordered) if entry.is_dir(follow_symlinks=False)]
+        yield from (within + entry.name for entry in ordered if not entry.is_dir(follow_symlinks=False))
+
+
+def _is_link_to_folder(entry: os.DirEntry) -> bool:
+    return entry.is_symlink() and entry.is_dir()
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time, which change when a file does."""
+    try:
+        status = path.stat()
+    except OSError:  # a link that leads nowhere: told when it is read
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,120 @@
+"""The App in a headless browser: the grid shows pictures, an opened group its pictures and its point cloud."""
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+
+ROOT = Path(__file__).parents[2]
+PORT = 5171
+NEEDED = "chromium", "chromedriver"  # Debian: apt-get install chromium chromium-driver
+SHOTS = os.environ.get("SHOTS")  # a folder to leave the screenshots in
+OPTIONS = (
+    "--headless=new --no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --disable-quic"
+)
+OPTIONS += " --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+OPTIONS += " --window-size=1400,900"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    missing = [name for name in NEEDED if not shutil.which(name)]
+    assert not missing, f"not installed: {missing}; Debian: apt-get install chromium chromium-driver"
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for option in OPTIONS.split():
+        options.add_argument(option)
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def app(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The command as a user types it; the address of what it shows."""
+    here = tmp_path_factory.mktemp("app")
+    command = [sys.executable, "-m", "pipeline", "explore", str(source), "--name", "shown", "--port", str(PORT)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "BROWSER": "true"}
+    with (here / "said.txt").open("w") as said:
+        running = subprocess.Popen(command, cwd=here, env=environment, stdout=said, stderr=subprocess.STDOUT)
+    wait_for(lambda: "12 groups at" in (here / "said.txt").read_text() or running.poll() is not None, 120)
+    assert running.poll() is None, (here / "said.txt").read_text()
+    yield f"http://localhost:{PORT}/datasets/shown"
+    running.send_signal(signal.SIGINT)
+    running.wait(30)
+
+
+def wait_for(holds: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.5)
+
+
+def shot(browser: webdriver.Chrome, name: str) -> np.ndarray:
+    """(H, W, 3) uint8 of the page as it looks."""
+    content = browser.get_screenshot_as_png()
+    if SHOTS:
+        (Path(SHOTS) / f"{name}.png").write_bytes(content)
+    return np.array(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+def colourful(picture: np.ndarray) -> int:
+    """Pixels that are no grey and not FiftyOne's own orange, blue or red: objects and points."""
+    spread = picture.max(axis=2).astype(int) - picture.min(axis=2)
+    return int((spread > 60).sum())
+
+
+def dismiss(browser: webdriver.Chrome) -> None:
+    """Close the invitations that lie over the page."""
+    for button in browser.find_elements(By.TAG_NAME, "button"):
+        if button.text == "Dismiss":
+            button.click()
+
+
+def tiles(browser: webdriver.Chrome) -> list:
+    """The canvases of the grid, on which FiftyOne paints samples."""
+    return [canvas for canvas in browser.find_elements(By.TAG_NAME, "canvas") if canvas.size["width"] > 60]
+
+
+def crop(picture: np.ndarray, box: dict) -> np.ndarray:
+    top, left = int(box["y"]), int(box["x"])
+    return picture[top : top + int(box["height"]), left : left + int(box["width"])]
+
+
+def test_the_grid_and_an_opened_group_show_pictures_and_the_cloud(app: str, browser: webdriver.Chrome) -> None:
+    browser.get(app)
+    wait_for(lambda: len(tiles(browser)) >= 12, 60)
+    dismiss(browser)
+    first = tiles(browser)[0]
+    wait_for(lambda: colourful(crop(shot(browser, "grid"), first.rect)) > 50, 60)  # an object, not a black tile
+
+    ActionChains(browser).move_to_element(first).click().perform()
+    wait_for(lambda: "groupId" in browser.current_url, 30)
+    # the 3D viewer draws on the highest canvas of the page; points are small and of many colours
+    wait_for(
+        lambda: cloud(browser) is not None and colourful(crop(shot(browser, "group"), cloud(browser).rect)) > 100, 90
+    )
+    viewer = crop(shot(browser, "group"), cloud(browser).rect)
+    bright = viewer[(viewer.max(axis=2).astype(int) - viewer.min(axis=2)) > 60]
+    assert len(np.unique(bright // 32, axis=0)) >= 8  # viridis from far to near, not one icon's colour
+
+
+def cloud(browser: webdriver.Chrome):
+    """The canvas of the 3D viewer, None before it is there."""
+    drawn = [
+        canvas for canvas in browser.find_elements(By.CSS_SELECTOR, "canvas[data-engine]") if canvas.is_displayed()
+    ]
+    return drawn[0] if drawn else None

@@ -1,0 +1,221 @@
+"""FiftyOneDataset folders written by hand, ours and foreign ones, and such as were made to harm."""
+
+import base64
+import io
+import json
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import faults
+import numpy as np
+import pytest
+
+from pipeline.data.fiftyone_source import PIECE, REBUILT, open_fiftyone
+from pipeline.data.pointcloud import cloud, turned, write_pcd
+from pipeline.data.raw import CLASSES, NAMES, DataError, pair_at, read_angles, read_depth
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def heatmap(data: bytes) -> dict:
+    return {"_cls": "Heatmap", "map": {"$binary": {"base64": base64.b64encode(zlib.compress(data)).decode()}}}
+
+
+def sample(group: str, slice_: str, path: str, **fields: object) -> dict:
+    return {"filepath": path, "tags": [], "group": {"_id": {"$oid": group}, "name": slice_}, **fields}
+
+
+def write(folder: Path, samples: list[dict], info: dict | None = None, indent: int | None = None) -> Path:
+    (folder / "metadata.json").write_text(json.dumps({"name": "set", "info": info or {}}))
+    (folder / "samples.json").write_text(json.dumps({"samples": samples}, indent=indent, ensure_ascii=False))
+    return folder
+
+
+def angles(source: Path) -> dict[str, list[float]]:
+    return dict(zip(("azimuth", "zenith"), (each.tolist() for each in read_angles(source, "cubes")), strict=True))
+
+
+Lidar = Callable[[Path, np.ndarray, str], dict]  # folder, ranges, stem -> sample fields and its path
+
+
+def exported(source: Path, folder: Path, lidar: Lidar, info: dict, **fields: object) -> Path:
+    """Both classes of six scenes as groups of a picture and what `lidar` makes of the ranges."""
+    samples = []
+    (folder / "data").mkdir()
+    for label, name in enumerate(CLASSES):
+        for scene in range(6):
+            pair, group = pair_at(source, label, scene), f"{label}-{scene}"
+            picture = f"data/{scene:04d}{'-2' if label else ''}.png"
+            (folder / picture).write_bytes(pair.rgb.read_bytes())
+            class_ = {"ground_truth": {"_cls": "Classification", "label": NAMES[label]}}
+            samples.append(sample(group, "rgb", picture, **class_, **fields))
+            made = lidar(folder, read_depth(pair.lidar), f"{name}-{scene:04d}")
+            samples.append(sample(group, "lidar", **made, **class_))
+    return write(folder, samples, info)
+
+
+def by_map(folder: Path, depth: np.ndarray, stem: str) -> dict:
+    (folder / f"data/{stem}.png").write_bytes(b"a coloured picture")
+    return {"path": f"data/{stem}.png", "depth": heatmap(npy(np.ascontiguousarray(turned(depth))))}
+
+
+def by_npy(folder: Path, depth: np.ndarray, stem: str) -> dict:
+    (folder / f"data/{stem}.npy").write_bytes(npy(depth))
+    return {"path": f"data/{stem}.npy"}
+
+
+def by_cloud(folder: Path, depth: np.ndarray, stem: str) -> dict:
+    grid = np.deg2rad(0.5 * np.arange(-32, 32)).astype(np.float32)
+    write_pcd(folder / f"data/{stem}.pcd", *cloud(depth, grid, grid))
+    return {"path": f"data/{stem}.pcd"}
+
+
+def by_scene(folder: Path, depth: np.ndarray, stem: str) -> dict:
+    by_cloud(folder, depth, stem)
+    (folder / f"data/{stem}.fo3d").write_text(json.dumps({"children": [{"pcdPath": f"{stem}.pcd"}]}))
+    return {"path": f"data/{stem}.fo3d"}
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    source = open_fiftyone(folder)
+    return {contract: source.read(inside) for contract, inside in source.files.items()}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")}
+
+
+# --- what is taken
+
+
+@pytest.mark.parametrize("lidar", [by_map, by_npy])
+def test_exact_ranges_come_back_to_the_byte(raw_folder: Path, tmp_path: Path, lidar: Lidar) -> None:
+    info = angles(raw_folder) | {"depth_turned": lidar is by_map}
+    assert read(exported(raw_folder, tmp_path, lidar, info)) == contents(raw_folder)
+    assert open_fiftyone(tmp_path).notes == ()
+
+
+@pytest.mark.parametrize("lidar", [by_cloud, by_scene])
+def test_ranges_are_rebuilt_from_points_and_it_is_said(raw_folder: Path, tmp_path: Path, lidar: Lidar) -> None:
+    found = read(exported(raw_folder, tmp_path, lidar, angles(raw_folder)))
+    for contract, content in contents(raw_folder).items():
+        if "/lidar/" in contract:
+            rebuilt, exact = (np.load(io.BytesIO(each)) for each in (found[contract], content))
+            assert ((rebuilt < 50) == (exact < 50)).all() and np.abs(rebuilt - exact).max() < 1e-5
+        else:
+            assert found[contract] == content
+    assert open_fiftyone(tmp_path).notes == (REBUILT,)
+
+
+def test_angles_may_lie_beside(raw_folder: Path, tmp_path: Path) -> None:
+    exported(raw_folder, tmp_path, by_cloud, {})
+    with pytest.raises(DataError, match="points alone; expected angles"):
+        read(tmp_path)
+    for angle in ("azimuth", "zenith"):
+        (tmp_path / f"{angle}.npy").write_bytes((raw_folder / f"cubes/{angle}.npy").read_bytes())
+    assert set(read(tmp_path)) == set(contents(raw_folder))
+
+
+def test_class_and_scene_are_found_where_people_put_them(raw_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    picture = pair_at(raw_folder, 1, 3).rgb.read_bytes()
+    ways = {
+        "field": sample("a", "rgb", "data/x1.png", scene=7, kind={"label": "Sphere"}),
+        "tag": sample("b", "rgb", "data/rgb_0012.png") | {"tags": ["train", "spheres"]},
+        "path": sample("c", "rgb", "data/spheres/0009.png"),
+    }
+    (tmp_path / "data/spheres").mkdir()
+    for each in ways.values():
+        (tmp_path / each["filepath"]).write_bytes(picture)
+    prediction = sample("d", "rgb", "data/x2.png", scene=1, prediction={"label": "cube"})  # is nobody's class
+    found = open_fiftyone(write(tmp_path, [*ways.values(), prediction], indent=1))
+    assert set(found.files) == {f"spheres/rgb/{scene}.png" for scene in ("0007", "0012", "0009")}
+    assert found.notes == ("1 groups that name no class, scene or picture are passed over",)
+
+
+def test_the_identity_changes_with_the_set(raw_folder: Path, tmp_path: Path) -> None:
+    first = open_fiftyone(exported(raw_folder, tmp_path, by_npy, angles(raw_folder))).identity
+    assert open_fiftyone(tmp_path).identity == first
+    os.utime(tmp_path / "samples.json", ns=(1, 1))
+    assert open_fiftyone(tmp_path).identity != first
+
+
+def test_samples_longer_than_a_piece_of_the_file_are_read(raw_folder: Path, tmp_path: Path) -> None:
+    exported(raw_folder, tmp_path, by_npy, angles(raw_folder), note="ä€" * (PIECE // 8))
+    assert (tmp_path / "samples.json").stat().st_size > 4 * PIECE
+    assert read(tmp_path) == contents(raw_folder)
+
+
+@pytest.mark.parametrize("absent", ["metadata.json", "samples.json"])
+def test_another_folder_is_none(raw_folder: Path, tmp_path: Path, absent: str) -> None:
+    exported(raw_folder, tmp_path, by_npy, {})
+    (tmp_path / absent).unlink()
+    assert open_fiftyone(tmp_path) is None
+
+
+# --- what is refused
+
+
+def text(content: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "samples.json").write_text(content)
+
+
+def path_of(path: str) -> Callable[[Path], object]:
+    return lambda folder: write(folder, [sample("a", "rgb", path, label={"label": "cube"}, scene=0)])
+
+
+def linked(folder: Path) -> None:
+    (folder / "out.png").symlink_to("/etc/hostname")
+    path_of("out.png")(folder)
+
+
+GROUP = sample("a", "rgb", "0000.png", label={"label": "cube"})
+REFUSED = {
+    "cut": (text(json.dumps({"samples": [GROUP, GROUP]})[:-30]), "samples.json: found"),
+    "not its form": (text('{"images": []}'), "expected what FiftyOne exports"),
+    "no JSON": (text("<html>"), "expected what FiftyOne exports"),
+    "brackets without end": (text('{"samples": [' + "[" * 200_000), "expected what FiftyOne exports"),
+    "not grouped": (text('{"samples": [{"filepath": "a.png"}]}'), "is it a grouped data set"),
+    "no sample": (text('{"samples": []}'), "no such groups"),
+    "no class": (lambda f: write(f, [sample("a", "rgb", "0000.png")]), "no such groups"),
+    "path up": (path_of("../0000.png"), "the path ../0000.png; expected one inside"),
+    "path from the root": (path_of("/etc/0000.png"), "the path /etc/0000.png; expected one inside"),
+    "path by a link": (linked, "the path out.png; expected one inside"),
+    "scene twice": (
+        lambda f: write(f, [GROUP, GROUP | {"group": {"_id": "b", "name": "rgb"}, "filepath": "b/0000.png"}]),
+        "two groups for cubes/rgb/0000.png",
+    ),
+    "angles that are none": (lambda f: write(f, [GROUP], {"azimuth": ["a"]}), "metadata.json: found"),
+}
+
+
+@pytest.mark.parametrize("plant, words", REFUSED.values(), ids=REFUSED)
+def test_what_is_no_such_set_is_refused_by_name(tmp_path: Path, plant: Callable, words: str) -> None:
+    (tmp_path / "metadata.json").write_text("{}")
+    plant(tmp_path)
+    with pytest.raises(DataError) as caught:
+        open_fiftyone(tmp_path)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+HOSTILE_MAPS = {
+    "more than a frame": zlib.compress(bytes(64 << 20)),
+    "no zlib": b"no zlib",
+    "objects": zlib.compress(faults.header("(64, 64)", "'|O'") + bytes(16384)),
+    "another shape": zlib.compress(npy(np.zeros((2, 2), np.float32))),
+}
+
+
+@pytest.mark.parametrize("packed", HOSTILE_MAPS.values(), ids=HOSTILE_MAPS)
+def test_a_depth_map_that_is_none_is_refused_when_it_is_read(tmp_path: Path, packed: bytes) -> None:
+    map_ = {"map": {"$binary": {"base64": base64.b64encode(packed).decode()}}}
+    lidar = sample("a", "lidar", "b.png", depth=map_)
+    source = open_fiftyone(write(tmp_path, [GROUP, lidar]))
+    with pytest.raises(DataError):
+        source.read(source.files["cubes/lidar/0000.npy"])
