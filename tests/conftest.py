@@ -26,6 +26,20 @@ def raw_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three scenes, not to be changed."""
+    folder = tmp_path_factory.mktemp("raw") / "set"
+    simulate(folder, scenes=3, seed=5)
+    return folder
+
+
+@pytest.fixture
+def good(pristine: Path, tmp_path: Path) -> Path:
+    """Three scenes in a folder of their own, to be broken."""
+    return Path(shutil.copytree(pristine, tmp_path / "set"))
+
+
+@pytest.fixture(scope="session")
 def prepared(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Their arrays: 3 scenes to train on, 1 val, 2 test."""
     folder = tmp_path_factory.mktemp("prepare") / "arrays"

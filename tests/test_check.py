@@ -21,18 +21,6 @@ from pipeline.errors import PipelineError
 FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 
 
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("raw") / "set"
-    simulate(folder, scenes=3, seed=5)
-    return folder
-
-
-@pytest.fixture
-def good(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(pristine, tmp_path / "set"))
-
-
 def split(scenes: np.ndarray, returns: np.ndarray) -> dict[int, str]:
     assert scenes.shape == returns.shape
     return {0: "train", 1: "val", 2: "test"}

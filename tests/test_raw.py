@@ -1,6 +1,5 @@
 import pickle
 import re
-import shutil
 from pathlib import Path
 
 import faults
@@ -10,21 +9,7 @@ import pytest
 from pipeline.data import raw
 from pipeline.data.listing import list_pairs
 from pipeline.data.raw import DataError, Fault
-from pipeline.data.simulate import simulate
 from pipeline.errors import PipelineError
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("raw") / "set"
-    simulate(folder, scenes=3, seed=5)
-    return folder
-
-
-@pytest.fixture
-def good(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(pristine, tmp_path / "set"))
-
 
 # --- pairs
 
