@@ -59,21 +59,23 @@ def explore(
     checkpoint: Annotated[Path | None, typer.Option(help="Show what this net says, and tag its mistakes.")] = None,
     export_to: Annotated[Path | None, typer.Option("--export", help="Write a FiftyOneDataset folder, no App.")] = None,
     name: Annotated[str | None, typer.Option(help="Keep the data set in FiftyOne under this name.")] = None,
-    table: Annotated[Path, typer.Option("--split", help="Where the splits stand.")] = Path(
-        "runs/prepare/arrays/split.tsv"
-    ),
+    table: Annotated[
+        Path | None, typer.Option("--split", help="A split.tsv; for data the one of the last prepare.")
+    ] = None,
     address: Annotated[str, typer.Option(help="0.0.0.0 shows it to other machines.")] = "localhost",
     port: Annotated[int, typer.Option()] = 5151,
 ) -> None:
     """Look at a raw folder in FiftyOne, every pair as RGB, depth and points in space; or write it as its data set."""
     from pipeline.data import explore as view
 
+    if export_to:
+        raw.demand_free(export_to)  # before the work, not after it
     said = {}
     if checkpoint:
         from pipeline.results.explored import say
 
         said = say(checkpoint, folder)
-    dataset = view.build(folder, name, view.splits_of(table), said)
+    dataset = view.build(folder, name, view.splits_of(table, folder), said)
     if export_to:
         view.export(dataset, export_to)
         print(f"{export_to}: {len(dataset)} pairs")

@@ -137,13 +137,30 @@ def test_class_and_scene_are_found_where_people_put_them(raw_folder: Path, tmp_p
     found = open_fiftyone(write(tmp_path, [*ways.values(), prediction], indent=1))
     assert set(found.files) == {f"spheres/rgb/{scene}.png" for scene in ("0007", "0012", "0009")}
     assert found.notes == ("1 groups that name no class, scene or picture are passed over",)
+    named = sample("e", "rgb", "data/x1.png", scene=2, says={"label": "cube", "confidence": 0.9}) | {"tags": ["sphere"]}
+    assert set(open_fiftyone(write(tmp_path, [named])).files) == {"spheres/rgb/0002.png"}  # a net's word is none
+
+
+def test_a_depth_map_in_colour_is_not_taken_for_the_picture(tmp_path: Path) -> None:
+    photo = sample("a", "rgb", "0000.jpg", label={"label": "cube"})
+    lidar = sample("a", "lidar", "0000-2.png", depth=heatmap(npy(np.zeros((64, 64), np.float32))))
+    with pytest.raises(DataError, match="no such groups"):
+        open_fiftyone(write(tmp_path, [photo, lidar]))
+
+
+def test_a_message_names_files_as_they_lie(raw_folder: Path, tmp_path: Path) -> None:
+    source = open_fiftyone(exported(raw_folder, tmp_path, by_npy, angles(raw_folder)))
+    assert source.place("spheres/rgb/0001.png") == tmp_path / "data/0001-2.png"
+    assert source.place("cubes/lidar/0001.npy") == tmp_path / "data/cubes-0001.npy"
 
 
 def test_the_identity_changes_with_the_set(raw_folder: Path, tmp_path: Path) -> None:
     first = open_fiftyone(exported(raw_folder, tmp_path, by_npy, angles(raw_folder))).identity
     assert open_fiftyone(tmp_path).identity == first
-    os.utime(tmp_path / "samples.json", ns=(1, 1))
-    assert open_fiftyone(tmp_path).identity != first
+    for changed in ("samples.json", "data/0003.png"):
+        os.utime(tmp_path / changed, ns=(1, 1))
+        assert open_fiftyone(tmp_path).identity != first
+        first = open_fiftyone(tmp_path).identity
 
 
 def test_samples_longer_than_a_piece_of_the_file_are_read(raw_folder: Path, tmp_path: Path) -> None:
@@ -170,6 +187,18 @@ def path_of(path: str) -> Callable[[Path], object]:
     return lambda folder: write(folder, [sample("a", "rgb", path, label={"label": "cube"}, scene=0)])
 
 
+def looped(folder: Path) -> None:
+    (folder / "loop.png").symlink_to("loop.png")
+    path_of("loop.png")(folder)
+
+
+def two_sensors(folder: Path) -> None:
+    write(folder, [GROUP])
+    for number, name in enumerate(CLASSES):
+        (folder / name).mkdir()
+        (folder / name / "azimuth.npy").write_bytes(npy(np.arange(64, dtype=np.float32) + number))
+
+
 def linked(folder: Path) -> None:
     (folder / "out.png").symlink_to("/etc/hostname")
     path_of("out.png")(folder)
@@ -187,6 +216,17 @@ REFUSED = {
     "path up": (path_of("../0000.png"), "the path ../0000.png; expected one inside"),
     "path from the root": (path_of("/etc/0000.png"), "the path /etc/0000.png; expected one inside"),
     "path by a link": (linked, "the path out.png; expected one inside"),
+    "path that is no text": (path_of("a\0.png"), "expected one inside"),
+    "path of half a character": (
+        text(json.dumps({"samples": [GROUP | {"filepath": "0\ud800.png"}]})),
+        "expected one inside",
+    ),
+    "path by a link to itself": (looped, "the path loop.png; expected one inside"),
+    "two classes of a group": (
+        lambda f: write(f, [GROUP, sample("a", "lidar", "0000.npy", label={"label": "sphere"})]),
+        "label 0 and 1 in one group, with 0000.png",
+    ),
+    "two sensors": (two_sensors, "spheres/azimuth.npy: found other angles; expected those of"),
     "scene twice": (
         lambda f: write(f, [GROUP, GROUP | {"group": {"_id": "b", "name": "rgb"}, "filepath": "b/0000.png"}]),
         "two groups for cubes/rgb/0000.png",

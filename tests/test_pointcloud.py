@@ -92,3 +92,8 @@ def test_ascii_files_and_other_orders_of_fields_are_read() -> None:
 def test_what_is_no_cloud_is_refused_in_one_line(data: bytes) -> None:
     with pytest.raises(DataError, match="^a.pcd: found [^\n]+; expected a point cloud with x, y and z"):
         read_pcd(HERE, data)
+
+
+def test_a_cloud_without_points_is_a_frame_without_returns() -> None:
+    none = ASCII.replace(b"WIDTH 2", b"WIDTH 0").replace(b"POINTS 2", b"POINTS 0").partition(b"9 3 2 1")[0]
+    assert (rebuilt(HERE, read_pcd(HERE, none), GRID, GRID) == 50).all()

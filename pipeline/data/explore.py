@@ -3,8 +3,10 @@
 FiftyOne is an extra: requirements-explore.txt.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,12 +14,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pipeline.artifacts import atomic, atomic_folder
+from pipeline.artifacts import RUNS, atomic, atomic_folder
 from pipeline.data.frames import read_rows
 from pipeline.data.listing import list_folder
 from pipeline.data.pointcloud import cloud, coloured, turned, write_pcd
 from pipeline.data.raw import CLASSES, NAMES, NO_RETURN, SIZE, DataError, Fault, Pair, pair_at, read_angles, read_depth
 from pipeline.data.simulate import appearing
+from pipeline.data.sources import digest
+from pipeline.data.split import SPLITS
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -44,17 +48,17 @@ def build(folder: Path, name: str | None, splits: Mapping[tuple[int, int], str],
     """
     fo = _fiftyone()
     frames, angles = _frames(folder), read_angles(folder, CLASSES[0])
-    dataset = _new(fo, name)
-    media = MEDIA / re.sub(r"\W+", "-", name or folder.resolve().name)
-    with atomic_folder(media.absolute()) as part:
-        for frame in tqdm(frames, desc="explore", unit="pair", disable=None):
-            _write_media(part, frame.pair, angles)
-    samples = _samples(fo, frames, media.absolute(), splits, said)
-    dataset.add_group_field("group", default=SLICES[0])
-    dataset.add_samples(samples, progress=False)
-    dataset.info = {"azimuth": angles[0].tolist(), "zenith": angles[1].tolist(), TURNED: True}
-    dataset.app_config.media_fields = ["filepath"]
-    dataset.save()
+    with _new(fo, name) as dataset:
+        media = _media(folder, name).absolute()
+        with atomic_folder(media) as part:
+            for frame in tqdm(frames, desc="explore", unit="pair", disable=None):
+                _write_media(part, frame.pair, angles)
+        dataset.add_group_field("group", default=SLICES[0])
+        dataset.add_samples(_samples(fo, frames, media, splits, said), progress=False)
+        dataset.info = {"azimuth": angles[0].tolist(), "zenith": angles[1].tolist(), TURNED: True}
+        dataset.app_config.media_fields = ["filepath"]
+        dataset.persistent = name is not None  # last: FiftyOne throws away what a killed run leaves
+        dataset.save()
     return dataset
 
 
@@ -62,7 +66,8 @@ def launch(dataset: "fo.Dataset", port: int, address: str) -> None:
     """Open the App on a data set and wait until it is closed or Ctrl-C comes."""
     session = _fiftyone().launch_app(dataset, port=port, address=address)
     print(f"{len(dataset)} groups at http://{address}:{port}; Ctrl-C ends it")
-    session.wait(-1)
+    with suppress(KeyboardInterrupt):  # the usual end, not an interruption
+        session.wait(-1)
 
 
 def export(dataset: "fo.Dataset", out: Path) -> None:
@@ -73,18 +78,27 @@ def export(dataset: "fo.Dataset", out: Path) -> None:
         dataset.export(export_dir=str(part), dataset_type=fo.types.FiftyOneDataset, export_media=True, progress=False)
 
 
-def splits_of(path: Path) -> dict[tuple[int, int], str]:
-    """(label, scene) -> split, from the split.tsv that prepare wrote; nothing where there is none yet."""
+def splits_of(path: Path | None, folder: Path) -> dict[tuple[int, int], str]:
+    """(label, scene) -> split, from a split.tsv as prepare writes it. Raises PipelineError if it is none.
+
+    Without `path` the one of the last prepare, which is about data/ alone: nothing for other folders.
+    """
     from pipeline.artifacts import read_table
 
-    if not path.exists():
+    latest = RUNS / "prepare" / "arrays" / "split.tsv"
+    if path is None and (folder.resolve() != Path("data").resolve() or not latest.exists()):
         return {}
-    table = read_table(path)
+    table = read_table(path or latest)
+    known = {"class": CLASSES, "split": SPLITS}
+    if not {*known, "scene"} <= set(table) or not all(table[name].isin(known[name]).all() for name in known):
+        expected = f"columns class ({', '.join(CLASSES)}), scene and split ({', '.join(SPLITS)})"
+        raise PipelineError(f"{path or latest}: found columns {', '.join(table)}; expected {expected}; name another")
     labels = table["class"].map(CLASSES.index)
     return dict(zip(zip(labels, table["scene"], strict=True), table["split"], strict=True))
 
 
 def _fiftyone() -> Any:
+    os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "true")  # nobody is told without having asked for it
     try:
         import fiftyone  # slow, and an extra
     except ImportError:
@@ -95,20 +109,34 @@ def _fiftyone() -> Any:
     return fiftyone
 
 
-def _new(fo: Any, name: str | None) -> "fo.Dataset":
+@contextmanager
+def _new(fo: Any, name: str | None) -> Iterator["fo.Dataset"]:
+    """An empty data set, gone again if the block does not end well."""
     try:
-        if name and name in fo.list_datasets():
-            raise PipelineError(
-                f"{name}: FiftyOne has a data set of that name; choose another --name or delete it there"
-            )
-        return fo.Dataset(name, persistent=name is not None)
-    except PipelineError:
-        raise
+        taken = name in fo.list_datasets()
     except Exception as error:  # its service, its driver and its settings each raise their own
         reason = " ".join(str(error).split())[:200]
         raise PipelineError(
-            f"FiftyOne's database does not start ({reason}); name a MongoDB that runs in FIFTYONE_DATABASE_URI"
+            f"FiftyOne's database does not start ({reason}); install what it says to miss (on a bare Debian "
+            f"libcurl4), or name a MongoDB that runs in FIFTYONE_DATABASE_URI"
         ) from None
+    if taken:
+        raise PipelineError(f"{name}: FiftyOne has a data set of that name; choose another --name or delete it there")
+    try:
+        dataset = fo.Dataset(name)
+    except ValueError as error:  # `a b` and `a-b` are one name to it, and some are none
+        raise PipelineError(f"{name}: FiftyOne takes no such name ({error}); choose another --name") from None
+    try:
+        yield dataset
+    except BaseException:  # Ctrl-C too
+        dataset.delete()
+        raise
+
+
+def _media(folder: Path, name: str | None) -> Path:
+    """A folder that no other data set has: one a name, or one a raw folder for those without a name."""
+    words = re.sub(r"\W+", "-", name or folder.resolve().name)
+    return MEDIA / f"{words}-{digest([name, None if name else str(folder.resolve())])[:8]}"
 
 
 def _frames(folder: Path) -> list[Frame]:

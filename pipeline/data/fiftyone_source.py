@@ -20,8 +20,11 @@ from pipeline.data.raw import ANGLES, CLASSES, NAMES, SIZE, DataError, Fault, co
 from pipeline.data.sources import Source, digest
 
 PIECE = 1 << 20  # bytes of samples.json read at a time
+MOST_ABOUT = 16 << 20  # bytes of metadata.json, which holds saved views and the like too
 MOST_SAMPLES = 1_000_000
 REBUILT = "ranges are rebuilt from points in space: equal to about 1e-5 of a unit, not to the bit"
+MARK = "#"  # between a JSON file and what is meant in it
+CLOUDS = (".pcd", ".fo3d")
 FRAME = 4 * SIZE * SIZE + 1024  # bytes that an array of one frame can take, with its header
 CLASS_FIELDS = ("label", "ground_truth")  # looked at first; a prediction is nobody's class
 
@@ -51,8 +54,9 @@ def open_fiftyone(folder: Path) -> Source | None:
     for sample in _samples(folder / "samples.json"):
         groups.setdefault(sample.group, []).append(sample)
     files, notes, unknown = {}, [], 0
+    home = folder.resolve()
     for samples in groups.values():
-        found = _pair(folder, samples)
+        found = _pair(folder, home, samples)
         unknown += not found
         for contract, inside in found.items():
             if files.setdefault(contract, inside) != inside:
@@ -63,12 +67,13 @@ def open_fiftyone(folder: Path) -> Source | None:
         raise DataError(Fault("no-set", folder, "no such groups", expected, "export them with their media"))
     if unknown:
         notes.append(f"{unknown:,} groups that name no class, scene or picture are passed over")
-    if any(inside.startswith("points:") for inside in files.values()):
+    if any(inside.lower().endswith(CLOUDS) for inside in files.values()):
         notes.append(REBUILT)
+    media = [inside for inside in files.values() if MARK not in inside]
     angles = _angles(folder, info)
-    files |= {f"{name}/{angle}.npy": f"angle:{angle}" for name in CLASSES for angle in angles}
-    stamps = [(folder / name).stat() for name in ("metadata.json", "samples.json")]
-    identity = digest([str(folder.resolve()), *((each.st_size, each.st_mtime_ns) for each in stamps)])
+    files |= {f"{name}/{angle}.npy": f"metadata.json{MARK}{angle}" for name in CLASSES for angle in angles}
+    stamps = (_stamp(folder / name) for name in ("metadata.json", "samples.json", *media))
+    identity = digest([str(home), *files.items(), *stamps])
     read = _reader(folder, angles, turned=bool(info.get("depth_turned")))
     return Source(f"FiftyOne data set {folder}", files, read, identity, tuple(notes), f"{folder}/")
 
@@ -77,8 +82,11 @@ def open_fiftyone(folder: Path) -> Source | None:
 
 
 def _info(path: Path) -> dict[str, Any]:
+    if (size := path.stat().st_size) > MOST_ABOUT:
+        fix = "export the data set without saved views and runs"
+        raise DataError(Fault("too-large", path, f"{size:,} bytes", f"at most {MOST_ABOUT:,}", fix))
     try:
-        info = json.loads(content(path)).get("info")
+        info = json.loads(path.read_bytes()).get("info")
     except (ValueError, AttributeError, RecursionError) as error:
         raise _broken(path, error) from None
     return info if isinstance(info, dict) else {}
@@ -131,9 +139,10 @@ def _objects(path: Path) -> Iterator[tuple[int, int, dict]]:
 
 
 def _label(fields: dict[str, Any], tags: list[str]) -> int | None:
-    """The class that a sample names."""
+    """The class that a sample names; what has a confidence is a net's word."""
     others = [name for name in fields if name not in CLASS_FIELDS and not name.startswith("prediction")]
-    told = (fields[name].get("label") for name in (*CLASS_FIELDS, *others) if isinstance(fields.get(name), dict))
+    labels = [fields[name] for name in (*CLASS_FIELDS, *others) if isinstance(fields.get(name), dict)]
+    told = [label.get("label") for label in labels if label.get("confidence") is None]
     parts = PurePosixPath(str(fields.get("filepath"))).parts
     for word in (*told, *tags, *parts):
         for label in range(len(CLASSES)):
@@ -142,51 +151,90 @@ def _label(fields: dict[str, Any], tags: list[str]) -> int | None:
     return None
 
 
-def _pair(folder: Path, samples: list[Sample]) -> dict[str, str]:
+def _pair(folder: Path, home: Path, samples: list[Sample]) -> dict[str, str]:
     """Contract name -> what `_reader` reads, of one group; empty where it has no class, scene or picture."""
     pictures = [sample for sample in samples if sample.path.lower().endswith(".png")]
-    named = [sample for sample in pictures if sample.slice == "rgb"] or (pictures if len(pictures) == 1 else [])
-    label = next((sample.label for sample in samples if sample.label is not None), None)
+    plain = [sample for sample in pictures if not sample.text]  # others are depth maps in colour
+    named = [sample for sample in pictures if sample.slice == "rgb"] or (plain if len(plain) == 1 else [])
+    label = _agreed(folder, samples, "label")
     if not named or label is None:
         return {}
-    number = re.search(r"\d+", PurePosixPath(named[0].path).stem)
-    scene = next((sample.scene for sample in samples if sample.scene is not None), number and int(number[0]))
+    number, scene = re.search(r"\d+", PurePosixPath(named[0].path).stem), _agreed(folder, samples, "scene")
+    if scene is None and number:
+        scene = int(number[0][:10])
     if scene is None or not 0 <= scene < 10**9:
         return {}
-    found = {f"{CLASSES[label]}/rgb/{scene:04d}.png": f"file:{_inside(folder, named[0].path)}"}
-    for wanted, kind in ((None, "depth"), (".npy", "file"), (".pcd", "points"), (".fo3d", "points")):
+    found = {f"{CLASSES[label]}/rgb/{scene:04d}.png": _inside(folder, home, named[0].path)}
+    ranges = _ranges_of(folder, home, samples)
+    return found | ({f"{CLASSES[label]}/lidar/{scene:04d}.npy": ranges} if ranges else {})
+
+
+def _agreed(folder: Path, samples: list[Sample], name: str) -> int | None:
+    """What those samples of a group say that say something; raises DataError where they differ."""
+    told = {getattr(sample, name) for sample in samples} - {None}
+    if len(told) > 1:
+        found = f"{name} {' and '.join(map(str, sorted(told)))} in one group, with {samples[0].path}"
+        raise DataError(Fault("contradiction", folder / "samples.json", found, "one", "mend it and export again"))
+    return next(iter(told), None)
+
+
+def _ranges_of(folder: Path, home: Path, samples: list[Sample]) -> str | None:
+    """Where the ranges of a group stand; the exact ones first."""
+    maps = (sample.text for sample in samples if sample.text)
+    if text := next(maps, None):
+        return f"samples.json{MARK}{text[0]}-{text[1]}"
+    for suffix in (".npy", *CLOUDS):
         for sample in samples:
-            if wanted is None and sample.text:
-                return found | {f"{CLASSES[label]}/lidar/{scene:04d}.npy": f"depth:{sample.text[0]}-{sample.text[1]}"}
-            if wanted and sample.path.lower().endswith(wanted):
-                inside = _inside(folder, sample.path)
-                return found | {f"{CLASSES[label]}/lidar/{scene:04d}.npy": f"{kind}:{inside}"}
-    return found
+            if sample.path.lower().endswith(suffix):
+                return _inside(folder, home, sample.path)
+    return None
 
 
-def _inside(folder: Path, path: str) -> str:
-    """A path of samples.json; raises DataError where it leads out of the folder."""
+def _inside(folder: Path, home: Path, path: str) -> str:
+    """A path of samples.json; raises DataError where it leads out of the folder, whose resolved path is `home`."""
     parts = PurePosixPath(path)
-    target = (folder / parts).resolve()
-    if parts.is_absolute() or ".." in parts.parts or not target.is_relative_to(folder.resolve()):
+    try:
+        within = (folder / parts).resolve().is_relative_to(home)
+    except (ValueError, OSError, RuntimeError):  # no text that a file system takes, or a link to itself
+        within = False
+    if not within or parts.is_absolute() or ".." in parts.parts or MARK in path:
         fix = "export it again with export_media=True"
         raise DataError(Fault("outside", folder / "samples.json", f"the path {path}", "one inside the folder", fix))
     return path
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time, which change when a file does."""
+    try:
+        status = path.stat()
+    except OSError:  # told when it is read
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _angles(folder: Path, info: dict[str, Any]) -> dict[str, bytes]:
     """Angle files by name: from the data set's info, else from files beside it; the importer tells of an absent one."""
     found = {}
     for angle in ANGLES:
-        beside = [folder / f"{angle}.npy", *(folder / name / f"{angle}.npy" for name in CLASSES)]
         if angle in info:
             try:
                 found[angle] = _npy(np.array(info[angle], np.float32))
             except (ValueError, TypeError, OverflowError) as error:
                 raise _broken(folder / "metadata.json", error) from None
-        elif path := next((path for path in beside if path.is_file()), None):
-            found[angle] = content(path)
+        elif beside := _beside(folder, angle):
+            found[angle] = beside
     return found
+
+
+def _beside(folder: Path, angle: str) -> bytes | None:
+    """An angle file in the folder or in those of its classes, which have one sensor."""
+    paths = [folder / f"{angle}.npy", *(folder / name / f"{angle}.npy" for name in CLASSES)]
+    read = {content(path): path for path in paths if path.is_file()}
+    if len(read) > 1:
+        first, second, *_ = read.values()
+        fix = "give the files of one sensor"
+        raise DataError(Fault("angles-differ", second, "other angles", f"those of {first}", fix))
+    return next(iter(read), None)
 
 
 # --- one frame
@@ -194,12 +242,10 @@ def _angles(folder: Path, info: dict[str, Any]) -> dict[str, bytes]:
 
 def _reader(folder: Path, angles: dict[str, bytes], turned: bool) -> Callable[[str], bytes]:
     def read(inside: str) -> bytes:
-        kind, _, name = inside.partition(":")
-        if kind == "angle":
-            return angles[name]
-        if kind == "depth":
-            return _depth(folder / "samples.json", *map(int, name.split("-")), turned)
-        return content(folder / name) if kind == "file" else _ranges(folder / name, angles)
+        file, marked, name = inside.partition(MARK)
+        if marked:
+            return angles[name] if name in angles else _depth(folder / file, *map(int, name.split("-")), turned)
+        return _ranges(folder / file, angles) if file.lower().endswith(CLOUDS) else content(folder / file)
 
     return read
 
@@ -213,8 +259,8 @@ def _depth(path: Path, start: int, stop: int, turned: bool) -> bytes:
         packed = base64.b64decode(json.loads(text)["depth"]["map"]["$binary"]["base64"], validate=True)
         data = zlib.decompressobj().decompress(packed, FRAME)
     except (ValueError, KeyError, TypeError, zlib.error) as error:
-        raise _broken(path, error) from None
-    depth = parse_depth(path, data)
+        raise _broken(path, f"no depth map at byte {start:,}: {error}") from None
+    depth = parse_depth(path.with_name(f"{path.name}{MARK}{start}-{stop}"), data)
     return _npy(turned_back(depth) if turned else depth)
 
 
@@ -224,7 +270,7 @@ def _ranges(path: Path, angles: dict[str, bytes]) -> bytes:
         found = re.search(rb'"pcdPath":\s*"([^"]+)"', content(path))
         if not found:
             raise _broken(path, "no point cloud")
-        path = path.parent / _inside(path.parent, found[1].decode("utf-8", "replace"))
+        path = path.parent / _inside(path.parent, path.parent.resolve(), found[1].decode("utf-8", "replace"))
     if set(angles) != set(ANGLES):
         expected, fix = "angles to place the points by", "put azimuth.npy and zenith.npy beside metadata.json"
         raise DataError(Fault("no-angles", path, "points alone", expected, fix))

@@ -18,7 +18,7 @@ from pipeline.data.chosen import Stock, draw, take_stock, told
 from pipeline.data.copying import copy_angles, copy_frames
 from pipeline.data.listing import Scenes, list_folder
 from pipeline.data.opening import open_source
-from pipeline.data.raw import ANGLES, CLASSES, SENSORS, DataError, Fault
+from pipeline.data.raw import ANGLES, CLASSES, SENSORS, DataError, Fault, demand_free
 from pipeline.data.sources import Source, digest
 from pipeline.errors import PipelineError
 
@@ -54,24 +54,18 @@ def bring_in(where: str, folder: Path, scenes: int | None, seed: int, skip: bool
     if (scenes is not None and scenes < 1) or seed < 0:
         asked = f"{scenes} scenes by seed {seed} asked for"
         raise DataError(Fault("asked", folder, asked, "at least 1 scene and a seed from 0 up", "ask for those"))
-    _demand_free(folder)
+    demand_free(folder)
     source = open_source(where)
     stock = take_stock(source)
     with _alone(folder), resumable_folder(folder, digest([source.identity, scenes, seed])) as partial:
         done = sum(1 for _ in partial.glob("work/frames/*/*/[0-9]*"))
         kept = _gather(source, stock, partial, scenes, seed, skip)
         _number(partial, kept.scenes)
-        _demand_free(folder)  # made meanwhile, it is not ours to replace
+        demand_free(folder)  # made meanwhile, it is not ours to replace
     notes = [*source.notes, *_notes(stock, kept, scenes, seed)]
     if done:
         notes.append(f"{done:,} frames were there from an import that was interrupted")
     return Taken(folder, f"{source.title}: {stock.pairs()}", len(kept.scenes), notes)
-
-
-def _demand_free(folder: Path) -> None:
-    if os.path.lexists(folder):
-        fault = Fault("taken", folder, "something there already", "a new name", "choose another or remove it")
-        raise DataError(fault)
 
 
 @contextmanager

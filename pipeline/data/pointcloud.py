@@ -72,7 +72,7 @@ def read_pcd(path: Path, data: bytes) -> np.ndarray:
         names, sizes, counts = told["FIELDS"].split(), told["SIZE"].split(), told.get("COUNT", "").split()
         kinds = [TYPES[kind] + size for kind, size in zip(told["TYPE"].split(), sizes, strict=True)]
         if form.strip() == b"ascii":
-            table = np.loadtxt(io.BytesIO(body), ndmin=2)
+            table = np.loadtxt(io.BytesIO(body), ndmin=2) if body.strip() else np.empty((0, len(names)))
             return table[:, [names.index(axis) for axis in "xyz"]]
         if form.strip() != b"binary":
             raise ValueError(f"DATA {form.strip().decode('ascii', 'replace')}")

@@ -95,6 +95,12 @@ class Pair(NamedTuple):
     scene: int
 
 
+def demand_free(folder: Path) -> None:
+    """Raises DataError where something stands in the way of a new folder: nothing is ever overwritten."""
+    if os.path.lexists(folder):
+        raise DataError(Fault("taken", folder, "something there already", "a new name", "choose another or remove it"))
+
+
 def pair_at(folder: Path, label: int, scene: int) -> Pair:
     """Where the contract puts this pair, whether or not it is there."""
     home = f"{folder}/{CLASSES[label]}"  # one parse instead of five: this is called for every frame

@@ -3,7 +3,6 @@
 Lengths are Omniverse units; axes are x right, y forward (away from the sensors), z up, sensors at the origin.
 """
 
-import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.artifacts import atomic_folder
-from pipeline.data.raw import CLASSES, NO_RETURN, SIZE, DataError, Fault, Pair, pair_at
+from pipeline.data.raw import CLASSES, NO_RETURN, SIZE, DataError, Fault, Pair, demand_free, pair_at
 
 Floats = NDArray[np.float64]
 
@@ -238,13 +237,10 @@ SOLIDS = {"cubes": Solid(trace_cube, 3**0.5), "spheres": Solid(trace_sphere, 1.0
 @contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
     """A hidden sibling to fill, renamed to `folder` at the end. Raises DataError when that name is taken."""
-    taken = DataError(Fault("taken", folder, "something there already", "a new name", "choose another or remove it"))
-    if os.path.lexists(folder):
-        raise taken
+    demand_free(folder)
     with atomic_folder(folder) as partial:
         yield partial
-        if os.path.lexists(folder):  # made meanwhile: it is not ours to replace
-            raise taken
+        demand_free(folder)  # made meanwhile, it is not ours to replace
 
 
 def write_pair(pair: Pair, rgb: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:

@@ -13,9 +13,12 @@ def say(checkpoint: Path, folder: Path) -> dict[tuple[str, str], tuple[str, floa
     from pipeline import device as machine
 
     device = machine.choose()
-    net, said = shipped.open_shipped(checkpoint, device), {}
+    net, said, faults = shipped.open_shipped(checkpoint, device), {}, []
     for answer in files.predict(net, [folder], BATCH, device):
         if isinstance(answer, Fault):
-            raise DataError(answer)
+            faults.append(answer)
+            continue
         said[answer.path.parent.parent.name, answer.path.stem] = (answer.name, answer.probability)
+    if faults:
+        raise DataError(*faults)
     return said

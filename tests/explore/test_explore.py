@@ -12,6 +12,7 @@ from pipeline.data import explore
 from pipeline.data.importers import bring_in
 from pipeline.data.pointcloud import read_pcd, turned
 from pipeline.data.raw import DataError, pair_at, read_depth
+from pipeline.data.simulate import simulate
 from pipeline.errors import PipelineError
 
 SPLITS = {(label, scene): ("train", "val", "test")[scene % 3] for label in (0, 1) for scene in range(5)}
@@ -123,6 +124,40 @@ def test_a_named_data_set_is_kept_and_not_replaced(source: Path, here: Path) -> 
         assert len(fo.load_dataset("cubes and spheres")) == 12
     finally:
         kept.delete()
+
+
+def test_an_interrupted_build_leaves_no_data_set_of_that_name(
+    source: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(explore, "write_pcd", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            explore.build(source, "later", {}, {})
+    assert "later" not in fo.list_datasets() and not list(here.rglob("*.png"))
+    explore.build(source, "later", {}, {}).delete()
+
+
+def test_no_data_set_takes_the_pictures_of_another(source: Path, here: Path) -> None:
+    other = here / "other" / source.name
+    simulate(other, scenes=2, seed=7)
+    built = [explore.build(*each, {}, {}) for each in ((source, source.name), (source, None), (other, None))]
+    homes = {Path(dataset.first().filepath) for dataset in built}  # of RGB: the raw files
+    for dataset in built:
+        dataset.group_slice = "points"
+        homes.add(Path(dataset.first().filepath).parent)
+        dataset.delete()
+    assert len(homes) == 2 + len(built)
+
+
+@pytest.mark.parametrize("name", ["a-b", "!"])
+def test_a_name_that_fiftyone_does_not_take_is_no_fault_of_the_database(source: Path, here: Path, name: str) -> None:
+    kept = explore.build(source, "a b", {}, {})
+    with pytest.raises(PipelineError, match="FiftyOne takes no such name"):
+        explore.build(source, name, {}, {})
+    kept.delete()
 
 
 def test_a_folder_with_errors_is_refused_before_anything_is_made(source: Path, here: Path) -> None:
