@@ -1,4 +1,5 @@
 # make repro: everything from nothing.  make test: all tests.  make check: the quick ones.
+# make sweep: a grid of experiments.  make smoke: everything in small, in a folder of its own.
 PYTHON ?= python3
 # an environment of your own, VENV=DIR, is used as it is; ours is made and kept in step with the requirements
 VENV ?= .venv
@@ -6,7 +7,14 @@ READY := $(if $(filter .venv,$(VENV)),.venv/ready)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: setup repro run test test-explore check lint smoke image
+# the grid of `make sweep`, comma between values, and how many experiments run at a time
+LR ?= 1e-4,1e-5,1e-3
+SCHEDULE ?= cosine,constant
+JOBS ?= 2
+# Git ignores weights from elsewhere, and so the queue has to be told to take them along
+WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
+
+.PHONY: setup repro run sweep test test-explore check lint smoke image
 
 setup: $(READY)
 
@@ -17,7 +25,15 @@ run:
 	python -m pipeline params
 	python -m pipeline data
 	dvc repro
-	@echo "done: runs/report/report.md"
+	@python -m pipeline results
+
+# learning rate x schedule x every cell of the matrix, on top of the last run; `dvc queue start -j 2` in the third line's
+# place works in the background. Only what depends on the change runs.
+sweep: repro
+	dvc exp run --queue -S 'fusion.lr=$(LR)' -S 'fusion.schedule=$(SCHEDULE)' $(WEIGHTS:%=-C %)
+	dvc exp run --run-all --jobs $(JOBS)
+	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages)|Executor|State' --sort-by leader.val_loss
+	@python -m pipeline best
 
 test: $(READY) lint
 	python -m pytest
@@ -40,6 +56,7 @@ smoke: $(READY)
 	cp -r pipeline stages pretrained dvc.yaml .dvcignore .smoke/
 	cp smoke.yaml .smoke/params.yaml
 	cd .smoke && dvc config -q core.no_scm true && python -m pipeline simulate data --scenes 40 && dvc add -q data && dvc repro
+	@cd .smoke && python -m pipeline results
 
 image:
 	docker build --tag rgb-lidar-cilp .

@@ -140,5 +140,23 @@ def export(
     print(f"{out}: equals torch within {done.difference:.1g} on {done.pairs} real inputs")
 
 
+@app.command()
+def results() -> None:
+    """The headline figures of the last run beside chance, and where its report lies."""
+    from pipeline.results.headlines import headlines
+
+    print(headlines())
+
+
+@app.command()
+def best(
+    top: Annotated[int, typer.Option(min=1, help="Trainings to list.")] = 10,
+) -> None:
+    """Name the best cell of workspace, commits and DVC experiments: the lowest validation loss, over seeds."""
+    from pipeline.results import experiments, revisions
+
+    print(experiments.best(revisions.trainings(), revisions.arrays_here(), top))
+
+
 if __name__ == "__main__":
     run(app)

@@ -6,11 +6,13 @@ and the seeds of a stage share the cores. On a GPU the seeds run one after anoth
 
 import ctypes
 import os
+import platform
 import resource
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from time import perf_counter, thread_time
 from typing import TypeVar
 
@@ -109,13 +111,27 @@ def clock(device: torch.device) -> float:
 
 
 def forget_peak(device: torch.device) -> None:
-    """Start the GPU's peak anew; a process' own peak on a CPU cannot be."""
+    """Start the peak anew: the GPU's, or on a CPU this process's, where its system can do that."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+        return
+    with suppress(OSError):  # Linux alone has the file, and some containers lock it
+        Path("/proc/self/clear_refs").write_text("5")  # 5: the peak becomes what is held now; see proc(5)
 
 
 def peak_memory(device: torch.device) -> float:
     """Peak in MB: of the GPU's memory, data set included, or of this process on a CPU (one process trains one cell)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    try:
+        (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**10
+    except (OSError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def hardware(device: torch.device) -> str:
+    """The GPU by name, or the processor's kind and the number of cores."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()}, {os.cpu_count()} cores"

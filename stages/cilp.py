@@ -32,13 +32,17 @@ def main() -> None:
     net = {name: getattr(section, name) for name in ("branch", "norm", "hidden", "embed", "temperature")}
     net |= data.standard
 
+    def evaluate(model: CILP) -> dict[str, float]:
+        scores = score_cilp(model, val, section.batch)
+        return {"temperature": scores.pop("temperature"), **prefixed("val", scores)}
+
     def task(seed: int) -> Task:
-        model = machine.seeded(seed, lambda: CILP(**net))
-        return Task(model, contrastive_loss, train, lambda net: prefixed("val", score_cilp(net, val, section.batch)))
+        return Task(machine.seeded(seed, lambda: CILP(**net)), contrastive_loss, train, evaluate)
 
     tasks = {seed: task(seed) for seed in params.seeds}
     models = {seed: task.model for seed, task in tasks.items()}
-    with Tracker(folder, params.seeds, section.epochs, device, asdict(section)) as tracker:
+    recipe = asdict(section)
+    with Tracker(folder, params.seeds, section.epochs, device, recipe, models[params.seeds[0]]) as tracker:
         fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
         save_models(folder, models, {"kind": "cilp", "net": net})
         told = machine.side_by_side(lambda seed: score_cilp(models[seed], test, section.batch), params.seeds, device)

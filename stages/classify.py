@@ -44,13 +44,16 @@ def main(tuning: TuningName) -> None:
         part, take = parts[seed]
         known = data.label[data.splits["val"]]
         train = arrays.Batches(take, data.splits["train"], section.batch)
-        return Task(
-            part, label_loss, train, lambda net: prefixed("val", classification(logits(net, seed, "val"), known))
-        )
+
+        def evaluate(net: nn.Module) -> dict[str, float]:
+            return prefixed("val", classification(logits(net, seed, "val"), known))
+
+        return Task(part, label_loss, train, evaluate, classification)
 
     tasks = {seed: task(seed) for seed in params.seeds}
     before = [prefixed("zero_shot", classification(said, label)) for said in on_test()]
-    with Tracker(folder, params.seeds, section.epochs, device, asdict(section) | {"tuning": tuning}) as tracker:
+    recipe = asdict(section) | {"tuning": tuning}
+    with Tracker(folder, params.seeds, section.epochs, device, recipe, models[params.seeds[0]]) as tracker:
         fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
         about = {part: load_checkpoint(checkpoint_path(RUNS / part, params.seeds[0]))[1] for part in Chain._fields}
         nets = {part: each["net"] for part, each in about.items()}
@@ -59,6 +62,7 @@ def main(tuning: TuningName) -> None:
         after = on_test()
         rows = [old | classification(said, label) for old, said in zip(before, after, strict=True)]
         metrics = over_seeds(rows) | {"chance": majority(label)} | costs(models, fitted) | given
+        tracker.predictions(after, data, data.splits["test"])
         tracker.summary(metrics)
     write_array(folder / "logits.npy", np.stack(after))  # (S, N of test)
     write_json(folder / "metrics.json", metrics)

@@ -38,7 +38,7 @@ def main(scenes: int) -> None:
         rows = data.some_scenes("train", scenes, seed)
         rows = rows.repeat(ceil(section.steps * section.batch / len(rows)))  # few scenes are seen often
         train = arrays.Batches(data.with_xyza, rows, section.batch)
-        return Task(machine.seeded(seed, lambda: build_fusion(**net)), pair_loss, train, evaluate)
+        return Task(machine.seeded(seed, lambda: build_fusion(**net)), pair_loss, train, evaluate, classification)
 
     def train(fusion: str, log: Log) -> tuple[list[Tensor], dict]:
         """Test logits of every seed, and the figures over seeds."""

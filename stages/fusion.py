@@ -37,9 +37,9 @@ def main(name: str) -> None:
         return prefixed("val", classification(pair_logits(model, val), data.label[val.rows]))
 
     models = {seed: machine.seeded(seed, lambda: build_fusion(**net)) for seed in params.seeds}
-    tasks = {seed: Task(model, pair_loss, train, evaluate) for seed, model in models.items()}
+    tasks = {seed: Task(model, pair_loss, train, evaluate, classification) for seed, model in models.items()}
     recipe = {key: value for key, value in asdict(section).items() if key != "nets"} | {"epochs": cell.epochs}
-    with Tracker(folder, params.seeds, cell.epochs, device, recipe | net) as tracker:
+    with Tracker(folder, params.seeds, cell.epochs, device, recipe | net, models[params.seeds[0]]) as tracker:
         fitted = fit_seeds(tasks, section, cell.epochs, tracker.epoch, device, fit_of(cell.fusion))
         save_models(folder, models, {"kind": "fusion", "net": net, "angles": data.angles})
         logits = machine.side_by_side(lambda model: pair_logits(model, test), list(models.values()), device)
@@ -48,11 +48,12 @@ def main(name: str) -> None:
             classification(said, label) | {key: fit.best[key] for key in ("val_loss", "val_accuracy")}
             for said, fit in zip(logits, fitted, strict=True)
         ]
-        metrics = over_seeds(rows) | {"chance": majority(label)} | costs(models, fitted)
+        counts = confusion(torch.cat(logits), label.cpu().repeat(len(logits))).tolist()  # of all seeds together
+        metrics = over_seeds(rows) | {"chance": majority(label)} | costs(models, fitted) | {"confusion": counts}
+        tracker.predictions(logits, data, test.rows)
         tracker.summary(metrics)
-    counts = confusion(torch.cat(logits), label.cpu().repeat(len(logits))).tolist()  # of all seeds together
     write_array(folder / "logits.npy", np.stack(logits))  # (S, N of test)
-    write_json(folder / "metrics.json", metrics | {"confusion": counts})
+    write_json(folder / "metrics.json", metrics)
 
 
 if __name__ == "__main__":

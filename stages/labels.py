@@ -43,7 +43,8 @@ class Study:
         """Test figures of copies of every seed's net after training on `count` labels, and the last training loss."""
         tasks = {seed: self._task(seed, *parts[seed], section, count) for seed in self.seeds}
         folder, config = run_folder("labels", f"trainings/{name}-{count}"), {"net": name, "labels": count}
-        with Tracker(folder, self.seeds, section.epochs, self.device, asdict(section) | config) as tracker:
+        recipe, net = asdict(section) | config, tasks[self.seeds[0]].model
+        with Tracker(folder, self.seeds, section.epochs, self.device, recipe, net) as tracker:
             fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, self.device)
             scores = self._every(lambda seed: self._score(tasks[seed].model, parts[seed][1], "test"))
             reached = [{"train_loss": each.history[-1]["train_loss"]} for each in fitted]
@@ -69,7 +70,9 @@ class Study:
         rows = self.data.labelled("train", count, seed)
         rows = rows.repeat(ceil(section.steps * section.batch / count))  # few labels are seen often
         batches = arrays.Batches(take, rows, section.batch)
-        return Task(part, label_loss, batches, lambda net: prefixed("val", self._score(net, take, "val")))
+        return Task(
+            part, label_loss, batches, lambda net: prefixed("val", self._score(net, take, "val")), classification
+        )
 
     def _score(self, model: nn.Module, take: arrays.Take, split: str) -> Metrics:
         rows = self.data.splits[split]

@@ -14,7 +14,7 @@ from pipeline.models.cilp import LidarClassifier
 from pipeline.results.metrics import classification, majority, prefixed
 from pipeline.results.predict import lidar_logits
 from pipeline.results.statistics import over_seeds
-from pipeline.training.loop import Fitted, Task, costs, fit_seeds
+from pipeline.training.loop import Fitted, Task, costs, fit_seeds, timed
 from pipeline.training.losses import lidar_loss
 from pipeline.training.pretrained import load_weights
 from pipeline.training.tracking import Tracker
@@ -34,7 +34,7 @@ def main() -> None:
 
     def task(seed: int) -> Task:
         model = machine.seeded(seed, lambda: LidarClassifier(**net))
-        return Task(model, lidar_loss, train, lambda net: prefixed("val", score(net, val)))
+        return Task(model, lidar_loss, train, lambda net: prefixed("val", score(net, val)), classification)
 
     tasks = {seed: task(seed) for seed in params.seeds}
     models = {seed: task.model for seed, task in tasks.items()}
@@ -43,23 +43,27 @@ def main() -> None:
         """No training: the same weights for every seed, and one row of history."""
         model = models[seed].to(device, memory_format=torch.channels_last).eval()
         row = {"epoch": 0, "lr": 0.0, **prefixed("val", score(model, val))}
+        row |= timed(0.0, 0, machine.peak_memory(device))
         tracker.epoch(seed, row)
-        return Fitted([], row, 0.0, machine.peak_memory(device))
+        return Fitted([], row)
 
     source = {}
     if section.weights is not None:
         for model in models.values():
             load_weights(model, Path(section.weights))
         source = {"weights_sha256": fingerprint(Path(section.weights))}
-    with Tracker(folder, params.seeds, section.epochs, device, asdict(section) | source) as tracker:
+    recipe = asdict(section) | source
+    with Tracker(folder, params.seeds, section.epochs, device, recipe, models[params.seeds[0]]) as tracker:
         if section.weights is None:
             fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
         else:
             fitted = machine.side_by_side(given, params.seeds, device)
         save_models(folder, models, {"kind": "lidar", "net": net} | source)
-        rows = machine.side_by_side(lambda model: score(model, test), list(models.values()), device)
-        chance = {"chance": majority(data.label[test.rows])}
-        metrics = over_seeds(rows) | chance | costs(models, fitted) | source
+        logits = machine.side_by_side(lambda model: lidar_logits(model, test), list(models.values()), device)
+        label = data.label[test.rows]
+        rows = [classification(said, label) for said in logits]
+        metrics = over_seeds(rows) | {"chance": majority(label)} | costs(models, fitted) | source
+        tracker.predictions(logits, data, test.rows)
         tracker.summary(metrics)
     write_json(folder / "metrics.json", metrics)
 

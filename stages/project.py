@@ -45,7 +45,8 @@ def main() -> None:
 
     tasks = {seed: task(seed) for seed in params.seeds}
     models = {seed: task.model for seed, task in tasks.items()}
-    with Tracker(folder, params.seeds, section.epochs, device, asdict(section)) as tracker:
+    recipe = asdict(section)
+    with Tracker(folder, params.seeds, section.epochs, device, recipe, models[params.seeds[0]]) as tracker:
         fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
         save_models(folder, models, {"kind": "project", "net": net})
         metrics = over_seeds([score(seed, models[seed], "test") for seed in models]) | costs(models, fitted)

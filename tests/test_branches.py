@@ -2,12 +2,14 @@
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 
 from pipeline.data.arrays import Batch, Batches
 from pipeline.models.fusion import build_fusion
 from pipeline.schema import Recipe
+from pipeline.training import loop
 from pipeline.training.branches import fit_frozen, fit_of
 from pipeline.training.loop import Task, fit
 from pipeline.training.losses import pair_loss
@@ -49,9 +51,20 @@ def test_the_branches_learn_alone_and_the_head_last():
     assert [row["epoch"] for row in rows] == [1, 2] == [row["epoch"] for row in fitted.history]
 
 
-def test_its_seconds_are_those_of_all_three_trainings():
-    alone = fit(task([]), RECIPE, 2, 0, lambda seed, row: None).seconds_per_epoch
-    assert fit_frozen(task([]), RECIPE, 2, 0, lambda seed, row: None).seconds_per_epoch > alone / 2
+def test_what_it_took_is_what_all_three_trainings_took(monkeypatch):
+    took, real = iter([1.0, 2.0, 10.0, 20.0, 100.0, 200.0]), loop.timed  # two epochs of each branch, then of the head
+    monkeypatch.setattr(loop, "timed", lambda _, samples, peak: real(next(took), samples, peak))
+    rows = []
+    fitted = fit_frozen(task([]), RECIPE, 2, 0, lambda seed, row: rows.append(row))
+    assert [row["seconds"] for row in rows] == [111.0, 222.0] == [row["seconds"] for row in fitted.history]
+    assert [row["samples_per_second"] for row in rows] == pytest.approx([8 / 111, 8 / 222], abs=1e-3)
+    assert fitted.best == fitted.history[int(fitted.best["epoch"]) - 1]
+
+
+def test_its_peak_is_the_largest_of_all_three_trainings(monkeypatch):
+    peaks = iter([50.0, 60.0, 900.0, 80.0, 300.0, 300.0])
+    monkeypatch.setattr(loop.machine, "peak_memory", lambda device: next(peaks))
+    assert fit_frozen(task([]), RECIPE, 2, 0, lambda seed, row: None).peak_memory_mb == 900.0
 
 
 def test_all_other_fusions_are_trained_in_one_go():

@@ -1,12 +1,24 @@
 import signal
 import threading
+from pathlib import Path
 from time import monotonic, sleep, thread_time
 
 import pytest
 import torch
 from torch import nn
 
-from pipeline.device import Stopped, autocast, clock, generator, precision, seeded, side_by_side, stop_if_asked
+from pipeline.device import (
+    Stopped,
+    autocast,
+    clock,
+    forget_peak,
+    generator,
+    peak_memory,
+    precision,
+    seeded,
+    side_by_side,
+    stop_if_asked,
+)
 
 CPU = torch.device("cpu")
 
@@ -139,3 +151,20 @@ def test_autocast_multiplies_in_the_chosen_precision() -> None:
     with autocast(CPU):
         product = ones @ ones
     assert product.dtype == precision(CPU) and product.tolist() == [[2, 2], [2, 2]]
+
+
+def test_a_peak_is_measured_and_can_start_anew() -> None:
+    forget_peak(CPU)
+    before = peak_memory(CPU)
+    block = torch.ones(100 * 2**18)  # 100 MB
+    high = peak_memory(CPU)
+    del block
+    assert high - before == pytest.approx(100, abs=10) and peak_memory(CPU) == pytest.approx(high, abs=10)
+    forget_peak(CPU)
+    assert peak_memory(CPU) < high - 50
+
+
+def test_a_system_without_proc_still_has_a_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.device.Path", lambda _: Path("/no/such/file"))
+    forget_peak(CPU)
+    assert peak_memory(CPU) > 50

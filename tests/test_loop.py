@@ -19,7 +19,7 @@ from pipeline.models.fusion import build_fusion
 from pipeline.results.metrics import classification, prefixed
 from pipeline.results.predict import pair_logits
 from pipeline.schema import Recipe
-from pipeline.training.loop import Task, costs, fit, fit_seeds, rate
+from pipeline.training.loop import Fitted, Task, costs, fit, fit_seeds, rate, timed
 from pipeline.training.losses import label_loss, pair_loss, projection_loss
 
 CPU = torch.device("cpu")
@@ -129,6 +129,87 @@ def test_a_long_gradient_is_shortened_and_a_short_one_is_not():
 
     free, held, loose = moved(None), moved(0.1), moved(100.0)
     assert free[0] > 0.5 and held == pytest.approx([0.1] * len(held), rel=1e-3) and loose == free
+
+
+@pytest.mark.parametrize("clip", [None, 100.0, 0.1])
+def test_the_gradient_is_measured_before_it_is_shortened(clip):
+    model = nn.Linear(1, 1)
+    nn.init.zeros_(model.weight)
+    nn.init.zeros_(model.bias)
+    data = Features(torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0], [1.0]]))
+    task = Task(model, projection_loss, Batches(data.rows, torch.arange(2), 2), lambda net: {"val_loss": 0.0})
+    recipe = Recipe(lr=1e-9, batch=2, warmup=0.0, schedule="constant", clip=clip)
+    history = fit(task, recipe, 2, 0, lambda seed, row: None).history
+    # mean squared error of 0 for 1: by weight -2 (1 + 3) / 2 = -4, by bias -2
+    assert [row["gradient_norm"] for row in history] == pytest.approx([20**0.5] * 2, rel=1e-4)
+
+
+def test_a_frozen_part_has_no_gradient_to_measure():
+    model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    freeze(model[0])
+    data = Features(torch.ones(2, 1), torch.ones(2, 1))
+    task = Task(model, projection_loss, Batches(data.rows, torch.arange(2), 2), lambda net: {"val_loss": 0.0})
+    (row,) = fit(task, RECIPE, 1, 0, lambda seed, row: None).history
+    assert 0 < row["gradient_norm"] < 1000
+
+
+def test_training_logits_are_scored_as_they_were_said():
+    """Every sample once, with the label that belongs to it, from batches of different sizes."""
+    model = nn.Flatten(0)  # says what it sees
+    model.register_parameter("unused", nn.Parameter(torch.zeros(1)))
+    label = torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])
+    data, seen = Features(torch.arange(5.0).unsqueeze(1), label), []
+
+    def score(logits, known):
+        seen.append((logits, known))
+        return {"loss": -1.0, "accuracy": 0.25}
+
+    def loss(net, batch):
+        return label_loss(net, batch) + 0 * net.unused.sum()
+
+    task = Task(
+        model, loss, Batches(data.rows, torch.arange(5), 3), lambda net: {"val_loss": float(net(label)[0])}, score
+    )
+    (row,) = fit(task, RECIPE, 1, 0, lambda seed, row: None).history
+    ((logits, known),) = seen  # not at evaluation
+    assert sorted(logits.tolist()) == [0, 1, 2, 3, 4] and known.tolist() == label[logits.long()].tolist()
+    assert row["train_accuracy"] == 0.25 and row["train_loss"] > 0  # the loss is the loop's own
+    assert not model._forward_hooks
+
+
+def test_weights_are_the_same_bits_whether_scored_or_not():
+    def weights(score) -> list[torch.Tensor]:
+        model = machine.seeded(0, lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1), nn.Flatten(0)))
+        data = Features(torch.randn(9, 3, generator=machine.generator(1)), torch.tensor([0.0, 1.0, 1.0] * 3))
+        batches = Batches(data.rows, torch.arange(9), 4)
+        fit(Task(model, label_loss, batches, lambda net: {"val_loss": 0.0}, score), RECIPE, 3, 0, lambda *_: None)
+        return list(model.parameters())
+
+    assert all(map(torch.equal, weights(None), weights(classification)))
+
+
+def test_an_epoch_tells_what_it_took():
+    fitted = fit(line_task(), RECIPE, 3, 0, lambda seed, row: None)
+    for row in fitted.history:
+        assert row["seconds"] > 0 and row["peak_memory_mb"] > 50
+        assert row["samples_per_second"] == pytest.approx(10 / row["seconds"], rel=0.01)
+    assert fitted.seconds == sum(row["seconds"] for row in fitted.history) == 3 * fitted.seconds_per_epoch
+
+
+def test_costs_are_those_of_the_rows():
+    def fitted(*rows: tuple[float, float]) -> Fitted:
+        history = [timed(seconds, 10, peak) for seconds, peak in rows]
+        return Fitted(history, history[0])
+
+    told = costs({0: nn.Linear(1, 1), 1: nn.Linear(1, 1)}, [fitted((1, 100), (2, 300)), fitted((4, 200), (1, 250))])
+    assert told == {
+        "parameters": 2,
+        "trainable_parameters": 2,
+        "epochs": 2,
+        "seconds": 4.0,
+        "seconds_per_epoch": 2.0,
+        "peak_memory_mb": 300.0,
+    }
 
 
 def test_a_diverged_training_says_so():

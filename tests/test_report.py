@@ -39,9 +39,11 @@ def test_summary_holds_every_cell_and_the_chain():
         "classify/projector": {"zero_shot_accuracy": 0.8, "accuracy": 0.9},
         "classify/everything": {"zero_shot_accuracy": 0.8, "accuracy": 0.95},
     }
-    cells = {"concat-maxpool": CELL, "late-strided": {"accuracy": 0.975}}
+    cells = {"concat-maxpool": CELL | {"val_loss": 0.2}, "late-strided": {"accuracy": 0.975, "val_loss": 0.1}}
     headline = summary(cells, {"trained": trained}, chance=0.5)
     assert headline["accuracy"] == {"concat-maxpool": 0.99, "late-strided": 0.975}
+    leader = {"cell": "late-strided", "val_loss": 0.1, "val_loss_ci95": None, "accuracy": 0.975, "accuracy_ci95": None}
+    assert headline["leader"] == leader  # by validation, though the other one does better on the test split
     assert headline["zero_shot_accuracy"] == 0.8 and headline["chance_accuracy"] == 0.5
     assert headline["tuned_projector_accuracy"] == 0.9 and headline["tuned_everything_accuracy"] == 0.95
 

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipeline.results.cells import leading
+
 Metrics = Mapping[str, Any]
 
 
@@ -49,9 +51,14 @@ def _sample(cell: str, logits: np.ndarray, pair: int) -> Sample:
 
 
 def summary(cells: Mapping[str, Metrics], evaluated: Mapping[str, Any], chance: float) -> dict:
-    """The headline numbers: means over seeds on the test split, each kind beside its chance level."""
-    figures = evaluated["trained"]
+    """The headline numbers: means over seeds on the test split, each kind beside its chance level.
+
+    The leader is the cell of the lowest validation loss, by which experiments are put in order.
+    """
+    figures, leader = evaluated["trained"], leading(cells)
+    told = ("val_loss", "val_loss_ci95", "accuracy", "accuracy_ci95")
     return {
+        "leader": {"cell": leader} | {name: cells[leader].get(name) for name in told},
         "accuracy": {name: metrics["accuracy"] for name, metrics in cells.items()},
         "lidar_accuracy": figures["lidar"]["accuracy"],
         "zero_shot_accuracy": figures["classify/projector"]["zero_shot_accuracy"],

@@ -1,0 +1,41 @@
+"""Where a run comes from: commit, data, experiment. Works the same where there is no Git and no data.dvc."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CODE = ("pipeline", "stages", "params.yaml", "dvc.yaml", "data.dvc", "requirements.txt")  # what decides on results
+
+
+def origin() -> dict[str, Any]:
+    """What is known of: commit, dirty (CODE differs from it), data (MD5 in data.dvc), experiment, baseline (of DVC)."""
+    names = {"experiment": "DVC_EXP_NAME", "baseline": "DVC_EXP_BASELINE_REV"}
+    told = {name: os.environ[variable] for name, variable in names.items() if os.environ.get(variable)}
+    return _commit() | _data() | told
+
+
+def _commit() -> dict[str, Any]:
+    if not _git("ls-tree", "HEAD", "dvc.yaml"):  # no Git here, or the repository of something around us
+        return {}
+    lines = _git("--no-optional-locks", "status", "--porcelain=v2", "--branch", "--", *CODE).splitlines()
+    commit = next(line.split()[-1] for line in lines if line.startswith("# branch.oid"))
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}
+
+
+def _git(*words: str) -> str:
+    """What Git says; nothing where it fails, or is not there."""
+    try:
+        done = subprocess.run(["git", *words], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def _data() -> dict[str, str]:
+    try:
+        return {"data": yaml.safe_load(Path("data.dvc").read_text(encoding="utf-8"))["outs"][0]["md5"]}
+    except (OSError, ValueError, KeyError, IndexError, TypeError, yaml.YAMLError):
+        return {}
