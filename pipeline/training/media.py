@@ -117,11 +117,10 @@ def picture(path: Path) -> Any:
     return wandb.Image(str(path))
 
 
-def send_models(run: Any, name: str, files: Mapping[str, Path], metrics: Mapping[str, Any]) -> None:
-    """The checkpoint of every seed, each that of its best epoch, as one artifact; its aliases say what it holds."""
+def send_model(run: Any, name: str, file: Path, metrics: Mapping[str, Any]) -> None:
+    """One checkpoint, that of its best epoch, as an artifact; its aliases are findable names of this version."""
     import wandb
 
     artifact = wandb.Artifact(name, type="model", metadata=dict(metrics))
-    for file in files.values():
-        artifact.add_file(str(file))
-    run.log_artifact(artifact, aliases=["best", *([run.group] if run.group else []), *files])
+    artifact.add_file(str(file))
+    run.log_artifact(artifact, aliases=["best", *([run.group] if run.group else []), file.stem])

@@ -67,15 +67,17 @@ class Tracker:
         self.run.put(lambda run: run.log(media.as_wandb(shown)))
 
     def summary(self, metrics: dict[str, Any]) -> None:
-        """The final figures of the run, over seeds; also printed. Checkpoints in `folder` go along as an artifact."""
+        """The final figures of the run, over seeds; also printed.
+
+        The checkpoint of the first seed goes along, the one that is shipped: offline, wandb keeps a copy of each.
+        """
         told = {name: value for name, value in metrics.items() if not name.endswith(("_ci95", "_sd"))}
         figures = [f"{name} {value:.4f}" for name, value in told.items() if isinstance(value, float)]
         print(f"{self.name}: {', '.join(figures)}")
         self.run.put(lambda run: run.summary.update(metrics))
-        files = {f"seed{seed}": checkpoint_path(self.folder, seed) for seed in self.seeds}
-        if all(file.exists() for file in files.values()):
-            name = re.sub(r"[^\w.-]", "-", self.name)
-            self.run.put(lambda run: media.send_models(run, name, files, metrics))
+        file, name = checkpoint_path(self.folder, self.seeds[0]), re.sub(r"[^\w.-]", "-", self.name)
+        if file.exists():
+            self.run.put(lambda run: media.send_model(run, name, file, metrics))
 
     def history(self) -> pd.DataFrame:
         """One row an epoch: means over seeds, then `<name>_seed<seed>`; what was timed is left out."""
