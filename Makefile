@@ -14,7 +14,7 @@ JOBS ?= 2
 # Git ignores weights from elsewhere, and so the queue has to be told to take them along
 WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 
-.PHONY: setup repro run sweep test test-explore check lint smoke image
+.PHONY: setup repro run sweep course full test test-explore check lint smoke image
 
 setup: $(READY)
 
@@ -32,8 +32,13 @@ run:
 sweep: repro
 	dvc exp run --queue -S 'fusion.lr=$(LR)' -S 'fusion.schedule=$(SCHEDULE)' $(WEIGHTS:%=-C %)
 	dvc exp run --run-all --jobs $(JOBS)
-	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages)|Executor|State' --sort-by leader.val_loss
+	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages|accuracy)|Executor|State|_ci95' --sort-by leader.val_loss
 	@python -m pipeline best
+
+# params.yaml becomes course.yaml or full.yaml, whose heads say for which data and how long; back: git restore params.yaml
+course full: $(READY)
+	cp $@.yaml params.yaml
+	$(MAKE) run
 
 test: $(READY) lint
 	python -m pytest

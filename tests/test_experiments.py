@@ -110,7 +110,7 @@ def test_losses_on_other_validation_pairs_are_left_out():
     found = [trained("workspace", LATE, metrics(0.2)), trained("quick-fox", LATE, metrics(0.1), arrays="b.dir")]
     assert [each.places for each in ranked(found, "a.dir")] == [["workspace"]]
     assert [each.places for each in ranked(found, None)] == [["workspace"]]
-    assert "Left out: 1 trainings on other data" in best(found, "a.dir", top=10)
+    assert "Left out: 1 training on other data" in best(found, "a.dir", top=10)
     with pytest.raises(PipelineError, match="found 2 trainings, 2 of them on other data or another split"):
         ranked(found, "c.dir")
 

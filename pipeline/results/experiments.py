@@ -70,13 +70,17 @@ def _varied(order: Sequence[Training]) -> list[str]:
     ]
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def _account(order: Sequence[Training], found: int) -> list[str]:
     first, others = order[0], order[1:]
     half = first.metrics.get("val_loss_ci95")
     places = {place for training in order for place in training.places}
     lines = [
-        f"The lowest validation loss of {len(order)} trainings in {len(places)} places (workspace, commits, "
-        f"experiments): {first.cell} of {_places(first)}.",
+        f"The lowest validation loss of {_count(len(order), 'training')} in {_count(len(places), 'place')} (workspace, "
+        f"commits, experiments): {first.cell} of {_places(first)}.",
         f"validation loss {_figure(first, 'val_loss')}, test accuracy {_figure(first, 'accuracy')}; chance "
         f"{first.metrics.get('chance', 0.5):.4g}. The test split had no part in the choice.",
     ]
@@ -86,7 +90,9 @@ def _account(order: Sequence[Training], found: int) -> list[str]:
         near = sum(each.metrics["val_loss"] <= first.metrics["val_loss"] + half for each in others)
         lines.append(f"{near} of the {len(others)} others lie within its 95% interval over seeds.")
     if found > len(order):
-        lines.append(f"Left out: {found - len(order)} trainings on other data, on another split or without the figure.")
+        lines.append(
+            f"Left out: {_count(found - len(order), 'training')} on other data, on another split or without the figure."
+        )
     names = [place for place in first.places if not place.startswith(("commit ", WORKSPACE))]
     if WORKSPACE not in first.places and names:
         lines.append(f"Take it up: dvc exp apply {names[-1]}")
