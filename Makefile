@@ -32,7 +32,7 @@ run:
 sweep: repro
 	dvc exp run --queue -S 'fusion.lr=$(LR)' -S 'fusion.schedule=$(SCHEDULE)' $(WEIGHTS:%=-C %)
 	dvc exp run --run-all --jobs $(JOBS)
-	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages|accuracy)|Executor|State|_ci95' --sort-by leader.val_loss
+	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages|accuracy)|Executor|State|.*_ci95' --sort-by leader.val_loss
 	@python -m pipeline best
 
 # params.yaml becomes course.yaml or full.yaml, whose heads say for which data and how long; back: git restore params.yaml

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
+from tqdm import tqdm
 
 from pipeline import device as machine
 from pipeline.artifacts import RUNS, checkpoint_path, load_checkpoint, read_json, run_folder, write_json
@@ -62,7 +63,7 @@ def main() -> None:
         lambda seed: scores.of_chain(submitted[seed], data, batch) | {"lidar": scores.of_lidar(bare[seed].lidar, data)}
     )
     rows = {part: [row[part] for row in trained] for part in Chain._fields}
-    for cell in params.matrix:
+    for cell in tqdm(params.matrix, desc="evaluate", unit="cell", disable=None):
         rows[f"fusion/{cell}"] = again(f"fusion/{cell}", scores.of_cell)
     for tuning in TUNINGS:
         tuned = again(f"classify/{tuning}", scores.of_classifier)

@@ -1,5 +1,7 @@
 """Everything on one page: runs/report/report.md, report.html, its figures, model cards, and summary.json."""
 
+from tqdm import tqdm
+
 from pipeline.artifacts import (
     RUNS,
     checkpoint_path,
@@ -145,8 +147,12 @@ def main() -> None:
     data, labels, evaluated = (read_json(RUNS / stage / "metrics.json") for stage in ("prepare", "labels", "evaluate"))
     chance = read_json(RUNS / "lidar" / "metrics.json")["chance"]
     run_folder("report")
-    leader, fill = fusion_study(params, known)
-    fill |= data_study(data) | chain_study(evaluated, labels, chance)
+    with tqdm(total=3, desc="report", unit="study", disable=None) as bar:
+        leader, fill = fusion_study(params, known)
+        for study in (lambda: data_study(data), lambda: chain_study(evaluated, labels, chance)):
+            bar.update()
+            fill |= study()
+        bar.update()
     text = report.page(data, fill, len(params.seeds))
     write_json(FOLDER / "summary.json", report.summary(cells.read_metrics(list(params.matrix)), evaluated, chance))
     write_text(FOLDER / "report.md", text)

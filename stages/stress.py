@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 import numpy as np
+from tqdm import tqdm
 
 from pipeline import device as machine
 from pipeline.artifacts import RUNS, checkpoint_path, run_folder, write_array, write_json
@@ -32,7 +33,7 @@ def main() -> None:
         nets = [restore(checkpoint_path(RUNS / "fusion" / cell, seed), "fusion", device) for seed in params.seeds]
         return np.stack(machine.side_by_side(lambda net: answers(net, shown, data.rays), nets, device), axis=1)
 
-    said = {cell: ask(cell) for cell in params.matrix}
+    said = {cell: ask(cell) for cell in tqdm(params.matrix, desc="stress", unit="cell", disable=None)}
     table = [
         {"cell": cell, "fault": fault, "severity": severity}
         | over_seeds([{"accuracy": score} for score in right(logits[place], label.numpy()).mean(axis=1).tolist()])
