@@ -58,3 +58,9 @@ def test_an_unfinished_run_is_said_to_be_one(run):
     (run / "runs" / "report" / "summary.json").unlink()
     with pytest.raises(PipelineError, match="runs/report/summary.json: not found; run `dvc repro`"):
         headlines()
+
+
+def test_one_seed_is_said_to_be_one(run):
+    told = {"trained": TRAINED, "accuracies": {"lidar": [0.9]}}
+    (run / "runs" / "evaluate" / "metrics.json").write_text(json.dumps(told))
+    assert "Test split, of one seed." in headlines()

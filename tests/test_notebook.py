@@ -23,9 +23,10 @@ def notebook(**settings: str) -> nbformat.NotebookNode:
     return read
 
 
-def run(book: nbformat.NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Everything that the cells show, as text; raises if one fails."""
-    for name, value in ENVIRONMENT.items():
+def run(book: nbformat.NotebookNode, folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything that the cells show, as text; raises if one fails. `home` takes what Jupyter keeps for a user."""
+    own = {name: str(home / name.lower()) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
+    for name, value in (ENVIRONMENT | own).items():
         monkeypatch.setenv(name, value)
     NotebookClient(book, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
     shown = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
@@ -52,13 +53,13 @@ def test_it_clones_the_repository_where_there_is_none(tmp_path, monkeypatch):
     book = notebook(REPOSITORY=str(source))
     setup = next(place for place, cell in enumerate(book.cells) if "git clone" in cell.source)
     book.cells = book.cells[: setup + 1]
-    run(book, elsewhere, monkeypatch)
+    run(book, elsewhere, tmp_path, monkeypatch)
     assert (elsewhere / "rgb-lidar-cilp" / "dvc.yaml").exists()
 
 
 @pytest.mark.slow
-def test_it_runs_from_top_to_bottom(project, monkeypatch):
-    said = run(notebook(PRESET="run"), project / "notebooks", monkeypatch)
+def test_it_runs_from_top_to_bottom(project, tmp_path, monkeypatch):
+    said = run(notebook(PRESET="run"), project / "notebooks", tmp_path, monkeypatch)
     assert "Running stage" not in said and "up to date" in said  # the true run has been
     for figure in (
         "RGB in LiDAR space, zero-shot",
