@@ -11,6 +11,8 @@ from pathlib import Path
 import faults
 import pytest
 
+pytestmark = pytest.mark.slow  # a process for each of them
+
 ROOT = Path(__file__).parent.parent
 ROOM = 200  # MB
 

@@ -20,6 +20,8 @@ from offline import read_run, runs
 from pipeline.training import wandb_run
 from pipeline.training.tracking import Tracker
 
+pytestmark = pytest.mark.slow  # a process for each of them
+
 CPU = torch.device("cpu")
 KEY = "0" * 40
 CELL, OTHER = Path("runs/a/b"), Path("runs/a/c")
