@@ -18,6 +18,8 @@ from test_parquet import angles, rows, write
 from pipeline.data.opening import open_source
 from pipeline.errors import PipelineError
 
+pytestmark = pytest.mark.slow  # the real libraries, and a server
+
 ROOT = Path(__file__).parent.parent
 NOWHERE = "http://127.0.0.1:9"  # the port of a service that nobody runs
 
