@@ -9,7 +9,7 @@ import typer
 
 from pipeline.config import load
 from pipeline.data import check as checks
-from pipeline.data import importers, listing, pinned, raw, split
+from pipeline.data import listing, pinned, raw, split
 from pipeline.data import simulate as simulator
 from pipeline.errors import run
 
@@ -39,6 +39,8 @@ def import_(
     skip: Annotated[bool, typer.Option("--skip", help="Leave out scenes that are not whole or have a fault.")] = False,
 ) -> None:
     """Bring a foreign data set into the raw layout, or say all that is wrong with it. Goes on after an interruption."""
+    from pipeline.data import importers  # readers of every foreign form, which the other commands do without
+
     print(importers.bring_in(source, folder, scenes, seed, skip))
 
 

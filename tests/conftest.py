@@ -40,6 +40,14 @@ def good(pristine: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 scenes, not to be changed: enough that reading them takes a while."""
+    folder = tmp_path_factory.mktemp("many") / "set"
+    simulate(folder, scenes=300, seed=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def prepared(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Their arrays: 3 scenes to train on, 1 val, 2 test."""
     folder = tmp_path_factory.mktemp("prepare") / "arrays"

@@ -32,13 +32,6 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("many") / "set"
-    simulate(folder, scenes=300, seed=2)
-    return folder
-
-
 @pytest.fixture
 def good(three: Path, tmp_path: Path) -> Path:
     """Three scenes in a folder of their own, to be spoilt."""

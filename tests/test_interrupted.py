@@ -18,17 +18,9 @@ from pipeline.data import importers
 from pipeline.data.importers import bring_in
 from pipeline.data.listing import list_folder
 from pipeline.data.raw import DataError
-from pipeline.data.simulate import simulate
 from pipeline.errors import PipelineError
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("many") / "set"
-    simulate(folder, scenes=300, seed=2)
-    return folder
 
 
 @pytest.fixture
