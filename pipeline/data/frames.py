@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -166,12 +166,13 @@ def _stamp(folder: Path, rows: Rows) -> str:
 def _put(path: Path, array: np.ndarray, row: int) -> None:
     """Overwrite rows of an .npy file from `row` on, by plain writes: a mapped file would count as memory."""
     with path.open("r+b") as file:
-        _, _, _ = _header(file)
+        npy_header(file)
         file.seek(row * array[0].nbytes, os.SEEK_CUR)
         file.write(array.data)
 
 
-def _header(file) -> tuple:
+def npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, Fortran order and type of an array of ours; the file then stands at its first value."""
     np.lib.format.read_magic(file)
     return np.lib.format.read_array_header_1_0(file)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.artifacts import resumable_folder, write_text
 from pipeline.data.check import Report, blind_classes, survey, told
-from pipeline.data.frames import make_room
+from pipeline.data.frames import make_room, npy_header
 from pipeline.data.listing import Rows, list_folder, named
 from pipeline.data.raw import CLASSES, DataError, Fault, read_angles
 from pipeline.data.split import SPLITS, Split, write_split
@@ -83,8 +83,7 @@ def _copy_rows(path: Path, rows: np.ndarray) -> None:
     """Replace an .npy file by some of its rows, a chunk at a time."""
     kept = path.with_suffix(".kept")
     with path.open("rb") as source, kept.open("wb") as target:
-        np.lib.format.read_magic(source)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(source)
+        shape, _, dtype = npy_header(source)
         start, size = source.tell(), dtype.itemsize * int(np.prod(shape[1:]))
         header = {
             "descr": np.lib.format.dtype_to_descr(dtype),
