@@ -25,6 +25,7 @@ pytestmark = pytest.mark.slow  # a process for each of them
 CPU = torch.device("cpu")
 KEY = "0" * 40
 CELL, OTHER = Path("runs/a/b"), Path("runs/a/c")
+SOON = 15  # seconds: what a busy machine may take, and less than waiting for wandb takes
 
 APART = ["unshare", "--mount", "--map-root-user", "sh", "-c"]  # what is mounted there is seen there alone
 
@@ -41,8 +42,8 @@ def home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_DIR", "DVC_ROOT", "DVC_EXP_NAME", "WANDB_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(wandb_run, "PATIENCE", 6)
-    monkeypatch.setattr(wandb_run, "UPLOAD", 6)
+    monkeypatch.setattr(wandb_run, "PATIENCE", 30)  # who waits for wandb waits so long: far longer than SOON
+    monkeypatch.setattr(wandb_run, "UPLOAD", 30)
     monkeypatch.setattr(wandb_run, "_stuck", threading.Event())
     yield tmp_path
     with suppress(Exception, SystemExit):  # of a process that a test has killed
@@ -87,7 +88,7 @@ def test_nothing_is_printed_and_no_process_stays(home, capfd):
 
 def test_a_mode_that_does_not_exist(home, monkeypatch, capsys):
     monkeypatch.setenv("WANDB_MODE", "no such mode")
-    assert train(CELL) < 2 and untouched(CELL)
+    assert train(CELL) < SOON and untouched(CELL)
     (told,) = warnings(capsys)
     assert told == ("warning: wandb is off for a/b: WANDB_MODE is no such mode; expected offline, online, disabled")
     assert not (home / "wandb").exists()
@@ -95,7 +96,7 @@ def test_a_mode_that_does_not_exist(home, monkeypatch, capsys):
 
 def test_something_else_has_the_name_of_the_folder(home, capsys):
     (home / "wandb").write_text("")
-    assert train(CELL) < 2 and untouched(CELL)
+    assert train(CELL) < SOON and untouched(CELL)
     (told,) = warnings(capsys)
     assert "wandb is off for a/b: FileExistsError" in told
 
@@ -108,7 +109,7 @@ def test_a_folder_that_takes_nothing(home, monkeypatch, capsys, number):
         raise OSError(number, "no")
 
     monkeypatch.setattr(wandb_run.tempfile, "TemporaryFile", refuse)
-    assert train(CELL) < 2 and untouched(CELL)
+    assert train(CELL) < SOON and untouched(CELL)
     (told,) = warnings(capsys)
     assert f"wandb is off for a/b: OSError [Errno {number}]" in told and runs(home) == []
 
@@ -142,18 +143,20 @@ def test_its_process_dies(home, capsys):
     def kill() -> None:
         _core().kill()
 
-    assert train(CELL, kill) < 5 and untouched(CELL)
+    assert train(CELL, kill) < SOON and untouched(CELL)
     (told,) = warnings(capsys)
     assert "wandb is off for a/b: Connection" in told
-    assert train(OTHER) < 5 and read_run(runs(home)[-1]).code == 0  # the next run has one of its own
+    assert train(OTHER) < SOON and read_run(runs(home)[-1]).code == 0  # the next run has one of its own
 
 
 def test_its_process_hangs(home, monkeypatch, capsys):
     monkeypatch.setattr(wandb_run, "PATIENCE", 2)
-    assert 2 < train(CELL, lambda: _core().suspend()) < 6 and untouched(CELL)
+    assert 2 < train(CELL, lambda: _core().suspend()) < SOON and untouched(CELL)
     told = [line for line in warnings(capsys) if line.startswith("warning")]
     assert len(told) == 1 and "wandb is off for a/b: no answer for 2 seconds" in told[0]
-    assert train(OTHER) < 1 and len(runs(home)) == 1  # once is enough: later runs do without
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("wandb ")]  # none to meddle
+    train(OTHER)
+    assert len(runs(home)) == 1  # once is enough: later runs do without
 
 
 def _core() -> psutil.Process:
@@ -199,7 +202,7 @@ def silent():
 @pytest.mark.parametrize(("key", "reason"), [(KEY, "CommError"), ("short", "AuthenticationError")])
 def test_a_bad_key_online_goes_offline(home, monkeypatch, capsys, refusing, key, reason):
     online(monkeypatch, refusing, key)
-    assert train(CELL) < 5 and untouched(CELL)
+    assert train(CELL) < SOON and untouched(CELL)
     (told,) = warnings(capsys)
     assert f"wandb stays offline for a/b: {reason}" in told and key not in told
     logged = read_run(runs(home)[0])
@@ -208,14 +211,15 @@ def test_a_bad_key_online_goes_offline(home, monkeypatch, capsys, refusing, key,
 
 def test_no_network_online_goes_offline_at_once(home, monkeypatch, capsys):
     online(monkeypatch, "http://127.0.0.1:9")
-    assert train(CELL) < 3 and untouched(CELL)
+    assert train(CELL) < SOON and untouched(CELL)
     (told,) = warnings(capsys)
     assert "wandb stays offline for a/b: URLError" in told and read_run(runs(home)[0]).code == 0
 
 
 def test_a_server_that_never_answers_is_left_alone_soon(home, monkeypatch, capsys, silent):
+    monkeypatch.setattr(wandb_run, "PATIENCE", SOON)  # a third of it for the server; wandb itself would take it all
     online(monkeypatch, silent)
-    assert train(CELL) < 6 and untouched(CELL)
+    assert train(CELL) < SOON and untouched(CELL)
     (told,) = warnings(capsys)
     assert "wandb stays offline for a/b: TimeoutError" in told and len(runs(home)) == 1
 

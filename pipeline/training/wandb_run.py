@@ -58,7 +58,8 @@ class Run:
         if self.thread.is_alive():
             self._tell(f"no answer for {patience} seconds; what it has is in {_folder()}")
             _stuck.set()
-            _leave()
+            _kill()
+            self.thread.join(PATIENCE)  # nobody is left to wait for: it ends, before wandb can be started anew
 
     def _work(self) -> None:
         run = None
@@ -183,15 +184,20 @@ def _reach() -> None:
 
 
 def _leave() -> None:
-    """End wandb's own process, dead, deaf or whole: when Python exits it would wait for that, and complain."""
+    """End wandb, its own process dead, deaf or whole: when Python exits it would wait for that, and complain."""
+    _kill()
     with suppress(Exception, SystemExit):  # of a process found dead it takes the exit code for its own
+        sys.modules["wandb"].teardown()
+
+
+def _kill() -> None:
+    """Kill wandb's own process: whoever waits for an answer of it gets an error."""
+    with suppress(Exception, SystemExit):
         from wandb.sdk import wandb_setup
 
         process = wandb_setup.singleton().assert_service()._proc._process
         process.kill()
         process.wait(1)
-    with suppress(Exception, SystemExit):
-        sys.modules["wandb"].teardown()
 
 
 def in_short(error: Exception) -> str:
