@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
-from torch import Tensor
 
 from pipeline.data import arrays
-from pipeline.data.degrade import FAULTS, MISSING, Frames, other_scene, other_shape
+from pipeline.data.degrade import FAULTS, MISSING, Frames
 from pipeline.data.geometry import NO_RETURN
 
 NO_FAULT = {
@@ -282,20 +281,3 @@ def test_hue_turns_around_the_grey_axis(degrees: float, colour: tuple[int, ...],
 
 def test_a_missing_picture_is_all_zeros() -> None:
     assert MISSING["rgb_missing"](pixel(1, 2, 3)).rgb.tolist() == [[[[0, 0, 0, 0]]]]
-
-
-# --- pairs that do not belong together
-
-
-def test_lidar_of_the_next_scene() -> None:
-    twins = torch.tensor([[0, 10], [1, 11], [2, 12]])
-    assert other_scene(twins).tolist() == [[1, 11], [2, 12], [0, 10]]
-    assert other_shape(twins).tolist() == [[11, 1], [12, 2], [10, 0]]
-    assert twins.tolist() == [[0, 10], [1, 11], [2, 12]]
-
-
-@pytest.mark.parametrize("swap", [other_scene, other_shape])
-@pytest.mark.parametrize("twins", [torch.empty(0, 2, dtype=torch.int64), torch.tensor([[0, 1]])])
-def test_one_scene_has_no_other(swap, twins: Tensor) -> None:
-    with pytest.raises(ValueError, match=f"found {len(twins)} scenes; expected at least 2"):
-        swap(twins)

@@ -14,12 +14,12 @@ import numpy as np
 
 from pipeline.artifacts import read_json, resumable_folder, write_json
 from pipeline.data.check import survey
-from pipeline.data.chosen import Stock, draw, take_stock, told
 from pipeline.data.copying import copy_angles, copy_frames
 from pipeline.data.listing import Scenes, list_folder
 from pipeline.data.opening import open_source
 from pipeline.data.raw import ANGLES, CLASSES, SENSORS, DataError, Fault, demand_free
 from pipeline.data.sources import Source, digest
+from pipeline.data.stock import Stock, draw, take_stock, told
 from pipeline.errors import PipelineError
 
 
