@@ -2,11 +2,13 @@
 
 import shutil
 import subprocess
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from commands import ROOT, STAGES, shell, stages_run
+from sets import count_reads
 
 from pipeline.data.prepare import prepare
 from pipeline.data.simulate import simulate
@@ -45,6 +47,12 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("many") / "set"
     simulate(folder, scenes=300, seed=2)
     return folder
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file of a source that is brought in will be read."""
+    return count_reads(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import faults
 import pytest
-from sets import count_reads, pack, same, take
+from sets import pack, same, take
 
 from pipeline.data.importers import Taken, bring_in
 from pipeline.data.listing import list_folder, list_pairs
 from pipeline.data.raw import WARNINGS, DataError
-from pipeline.data.simulate import simulate
 
 ROOT = Path(__file__).parent.parent
 BROKEN = {
@@ -25,22 +24,10 @@ BROKEN = {
 }
 
 
-@pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("three") / "set"
-    simulate(folder, scenes=3, seed=5)
-    return folder
-
-
 @pytest.fixture
-def good(three: Path, tmp_path: Path) -> Path:
+def good(pristine: Path, tmp_path: Path) -> Path:
     """Three scenes in a folder of their own, to be spoilt."""
-    return Path(shutil.copytree(three, tmp_path / "in/set"))
-
-
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    return count_reads(monkeypatch)
+    return Path(shutil.copytree(pristine, tmp_path / "in/set"))
 
 
 def refused(folder: Path, **asked) -> str:
@@ -68,7 +55,7 @@ def test_a_good_set_comes_in_byte_for_byte_and_says_what_comes_next(good: Path, 
     assert str(Taken(Path("data"), "x", 1, ["y"])) == "x\n- y\ndata: 1 scenes, 2 pairs\nnext: dvc add data"
 
 
-def test_what_was_tolerated_is_said(good: Path, tmp_path: Path, three: Path) -> None:
+def test_what_was_tolerated_is_said(good: Path, tmp_path: Path, pristine: Path) -> None:
     nested = good / "cubes/lidar/lidar"
     nested.mkdir()
     for path in (good / "cubes/lidar").glob("*.npy"):
@@ -76,21 +63,21 @@ def test_what_was_tolerated_is_said(good: Path, tmp_path: Path, three: Path) -> 
     assert take(good).notes == [
         "3 files lie a folder deeper than they should, such as cubes/lidar/lidar/0000.npy",
     ]
-    assert same(tmp_path / "data", three)
+    assert same(tmp_path / "data", pristine)
 
 
-def test_gaps_are_closed_and_said(good: Path, tmp_path: Path, three: Path) -> None:
+def test_gaps_are_closed_and_said(good: Path, tmp_path: Path, pristine: Path) -> None:
     for path in sorted(good.glob("*/*/*")):
         path.rename(path.with_name(f"{10 * int(path.stem) + 7:05d}{path.suffix}"))
     assert take(good).notes[-1] == "scenes were numbered anew from 0000, in the order of 0007, 0017, 0027"
-    assert same(tmp_path / "data", three)
+    assert same(tmp_path / "data", pristine)
 
 
-def test_ten_thousand_and_on_are_later_than_four_digits(good: Path, tmp_path: Path, three: Path) -> None:
+def test_ten_thousand_and_on_are_later_than_four_digits(good: Path, tmp_path: Path, pristine: Path) -> None:
     for path in good.glob("*/*/0002.*"):
         path.rename(path.with_stem("10000"))
     take(good)
-    assert same(tmp_path / "data", three)
+    assert same(tmp_path / "data", pristine)
 
 
 # --- refused
@@ -160,14 +147,14 @@ def test_a_truncated_class_is_told_with_its_counts(many: Path, tmp_path: Path) -
     assert taken.notes == ["left out, since they lack a frame: 277 scenes, 0023 .. 0299"]
 
 
-def test_more_lidar_than_rgb_is_told_with_its_counts(good: Path, tmp_path: Path, three: Path) -> None:
+def test_more_lidar_than_rgb_is_told_with_its_counts(good: Path, tmp_path: Path, pristine: Path) -> None:
     """As 10,029 lidar files beside 9,999 of rgb."""
     shutil.copy(good / "cubes/lidar/0000.npy", good / "cubes/lidar/0003.npy")
     told = refused(good)
     for home in ("cubes/rgb", "spheres/rgb", "spheres/lidar"):
         assert f"{good}/{home}: found 3 files, and none for 1 scenes: 0003; expected one for each of 4" in told
     assert take(good, skip=True).notes == ["left out, since they lack a frame: 1 scenes, 0003"]
-    assert same(tmp_path / "data", three)
+    assert same(tmp_path / "data", pristine)
 
 
 def test_a_source_without_a_class_is_refused_even_with_skip(good: Path) -> None:
@@ -181,7 +168,7 @@ def test_a_source_without_a_class_is_refused_even_with_skip(good: Path) -> None:
 # --- left out
 
 
-def test_skip_leaves_out_broken_scenes_and_says_which(good: Path, tmp_path: Path, three: Path) -> None:
+def test_skip_leaves_out_broken_scenes_and_says_which(good: Path, tmp_path: Path, pristine: Path) -> None:
     (good / "cubes/rgb/0001.png").write_bytes(b"")
     taken = take(good, skip=True)
     assert taken.scenes == 2 and taken.notes == [
@@ -190,7 +177,7 @@ def test_skip_leaves_out_broken_scenes_and_says_which(good: Path, tmp_path: Path
     ]
     data = tmp_path / "data"
     assert [pair.scene for pair in list_pairs(data)] == [0, 1, 0, 1] and not list_folder(data).faults
-    assert (data / "spheres/rgb/0001.png").read_bytes() == (three / "spheres/rgb/0002.png").read_bytes()
+    assert (data / "spheres/rgb/0001.png").read_bytes() == (pristine / "spheres/rgb/0002.png").read_bytes()
 
 
 def test_skip_leaves_out_what_the_check_finds(good: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sets import count_reads, same, take
+from sets import same, take
 
 from pipeline.data import importers
 from pipeline.data.importers import bring_in
@@ -27,11 +27,6 @@ ROOT = Path(__file__).parent.parent
 def good(raw_folder: Path, tmp_path: Path) -> Path:
     """Six scenes in a folder of their own, to be changed."""
     return Path(shutil.copytree(raw_folder, tmp_path / "in/set"))
-
-
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    return count_reads(monkeypatch)
 
 
 def start(source: Path, folder: Path) -> subprocess.Popen:

@@ -5,7 +5,6 @@ the folder, and nothing in it is unpacked further than a frame goes.
 """
 
 import base64
-import io
 import json
 import re
 import zlib
@@ -17,7 +16,7 @@ import numpy as np
 
 from pipeline.data.pointcloud import read_pcd, rebuilt, turned_back
 from pipeline.data.raw import ANGLES, CLASSES, NAMES, SIZE, DataError, Fault, content, parse_angle, parse_depth
-from pipeline.data.sources import Source, digest
+from pipeline.data.sources import Source, digest, npy, stamp
 
 PIECE = 1 << 20  # bytes of samples.json read at a time
 MOST_ABOUT = 16 << 20  # bytes of metadata.json, which holds saved views and the like too
@@ -72,7 +71,7 @@ def open_fiftyone(folder: Path) -> Source | None:
     media = [inside for inside in files.values() if MARK not in inside]
     angles = _angles(folder, info)
     files |= {f"{name}/{angle}.npy": f"metadata.json{MARK}{angle}" for name in CLASSES for angle in angles}
-    stamps = (_stamp(folder / name) for name in ("metadata.json", "samples.json", *media))
+    stamps = (stamp(folder / name) for name in ("metadata.json", "samples.json", *media))
     identity = digest([str(home), *files.items(), *stamps])
     read = _reader(folder, angles, turned=bool(info.get("depth_turned")))
     return Source(f"FiftyOne data set {folder}", files, read, identity, tuple(notes), f"{folder}/")
@@ -203,22 +202,13 @@ def _inside(folder: Path, home: Path, path: str) -> str:
     return path
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Size and time, which change when a file does."""
-    try:
-        status = path.stat()
-    except OSError:  # told when it is read
-        return None
-    return status.st_size, status.st_mtime_ns
-
-
 def _angles(folder: Path, info: dict[str, Any]) -> dict[str, bytes]:
     """Angle files by name: from the data set's info, else from files beside it; the importer tells of an absent one."""
     found = {}
     for angle in ANGLES:
         if angle in info:
             try:
-                found[angle] = _npy(np.array(info[angle], np.float32))
+                found[angle] = npy(np.array(info[angle], np.float32))
             except (ValueError, TypeError, OverflowError) as error:
                 raise _broken(folder / "metadata.json", error) from None
         elif beside := _beside(folder, angle):
@@ -261,7 +251,7 @@ def _depth(path: Path, start: int, stop: int, turned: bool) -> bytes:
     except (ValueError, KeyError, TypeError, zlib.error) as error:
         raise _broken(path, f"no depth map at byte {start:,}: {error}") from None
     depth = parse_depth(path.with_name(f"{path.name}{MARK}{start}-{stop}"), data)
-    return _npy(turned_back(depth) if turned else depth)
+    return npy(turned_back(depth) if turned else depth)
 
 
 def _ranges(path: Path, angles: dict[str, bytes]) -> bytes:
@@ -275,13 +265,7 @@ def _ranges(path: Path, angles: dict[str, bytes]) -> bytes:
         expected, fix = "angles to place the points by", "put azimuth.npy and zenith.npy beside metadata.json"
         raise DataError(Fault("no-angles", path, "points alone", expected, fix))
     grid = [parse_angle(path, angles[name]) for name in ANGLES]
-    return _npy(rebuilt(path, read_pcd(path, content(path)), *grid))
-
-
-def _npy(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
-    return file.getvalue()
+    return npy(rebuilt(path, read_pcd(path, content(path)), *grid))
 
 
 def _broken(path: Path, reason: object) -> DataError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.data import layout
 from pipeline.data.raw import CLASSES, SENSORS, DataError, Fault, content
-from pipeline.data.sources import Source, digest
+from pipeline.data.sources import Source, digest, stamp
 
 MOST_FILES = 500_000  # a whole set has 40,004; who names the root of a disk is told so
 WORDS = {*CLASSES, *SENSORS}
@@ -18,7 +18,7 @@ def open_folder(folder: Path, title: str) -> Source | None:
     found = layout.find(tree, lambda name: content(folder / name), lambda name: folder / name)
     if found is None:
         return None
-    stamps = (_stamp(folder / name) for name in found.files.values())
+    stamps = (stamp(folder / name) for name in found.files.values())
     identity = digest([str(folder.resolve()), *zip(found.files.items(), stamps, strict=True)])
     home = f"{folder}{os.sep}"
     return Source(title, found.files, lambda name: content(folder / name), identity, tuple(found.notes), home)
@@ -48,12 +48,3 @@ def names(folder: Path) -> Iterator[str]:
 
 def _is_link_to_folder(entry: os.DirEntry) -> bool:
     return entry.is_symlink() and entry.is_dir()
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Size and time, which change when a file does."""
-    try:
-        status = path.stat()
-    except OSError:  # a link that leads nowhere: told when it is read
-        return None
-    return status.st_size, status.st_mtime_ns

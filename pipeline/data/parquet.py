@@ -160,8 +160,8 @@ def _numbered(rows: list[Row]) -> tuple[list[Row], list[str]]:
         if other is not row:
             found = f"{row.kind} of scene {row.scene:04d} as in {other.path.name}:row {other.at}"
             faults.append(Fault("two-names", Path(f"{row.path}:row {row.at}"), found, "it once", "remove one row"))
-    sensors = {kind: [row for row in rows if row.kind == kind and row.angles] for kind in CLASSES}
-    for own in sensors.values():
+    for kind in CLASSES:
+        own = [row for row in rows if row.kind == kind]
         for row in own:
             if row.angles != own[0].angles:
                 fix = "give all rows of a class the angles of one sensor"

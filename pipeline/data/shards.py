@@ -1,6 +1,5 @@
 """Rows of parquet files, one by one in little memory, as long as they are asked for about in their order."""
 
-import io
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -9,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pipeline.data.hub import INSTALL
 from pipeline.data.raw import MOST, SIZE, DataError, Fault
+from pipeline.data.sources import npy
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ BATCH = 64  # rows decoded at a time
 MOST_VALUES = 2 * SIZE * SIZE  # in a column of one row
 BEHIND = 4  # batches kept, for threads that ask a little out of order
 BUFFER = 1 << 20  # bytes of a column read from the disk at a time
-INSTALL = "pip install -r requirements-hub.txt -c constraints.txt"
 
 
 class Cell(NamedTuple):
@@ -120,7 +120,7 @@ def encoded(place: Path, value: "pa.Scalar", shape: tuple[int, ...]) -> bytes:
             kind, expected = ("too-large", f"at most {MOST:,}") if content else ("empty", "a frame")
             raise DataError(Fault(kind, place, f"{len(content):,} bytes", expected, "put one frame of 64x64 there"))
         return content
-    return _npy(_numbers(place, value, shape))
+    return npy(_numbers(place, value, shape))
 
 
 def _numbers(place: Path, value: "pa.Scalar", shape: tuple[int, ...]) -> np.ndarray:
@@ -133,12 +133,6 @@ def _numbers(place: Path, value: "pa.Scalar", shape: tuple[int, ...]) -> np.ndar
         fix = "write whole frames"
         raise DataError(Fault("shape", place, found, f"{' x '.join(map(str, shape))} numbers", fix))
     return numbers.astype(np.float32).reshape(shape)
-
-
-def _npy(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

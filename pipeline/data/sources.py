@@ -1,9 +1,12 @@
 """What a foreign data set looks like to the importer: its files under the names of the raw contract."""
 
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -38,3 +41,19 @@ def digest(facts: Iterable[object]) -> str:
     for fact in facts:
         told.update(repr(fact).encode(errors="backslashreplace") + b"\n")
     return told.hexdigest()
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time, which change when a file does."""
+    try:
+        status = path.stat()
+    except OSError:  # a link that leads nowhere, say: told when it is read
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def npy(array: np.ndarray) -> bytes:
+    """An array as the bytes of the .npy file that np.save writes of it in C order."""
+    file = io.BytesIO()
+    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+    return file.getvalue()

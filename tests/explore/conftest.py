@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.simulate import simulate
-
 HOME = Path(tempfile.mkdtemp(prefix="explore-"))
 os.environ |= {
     "FIFTYONE_DATABASE_DIR": str(HOME / "database"),
@@ -18,14 +16,6 @@ os.environ |= {
     "FIFTYONE_DO_NOT_TRACK": "true",
     "FIFTYONE_DATABASE_VALIDATION": "false",  # the MongoDB that pip brings is the oldest that FiftyOne still takes
 }
-
-
-@pytest.fixture(scope="session")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six scenes: 12 pairs."""
-    folder = tmp_path_factory.mktemp("source") / "data"
-    simulate(folder, scenes=6, seed=0)
-    return folder
 
 
 @pytest.fixture

@@ -45,10 +45,10 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture(scope="module")
-def app(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def app(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The command as a user types it; the address of what it shows."""
     here = tmp_path_factory.mktemp("app")
-    command = [sys.executable, "-m", "pipeline", "explore", str(source), "--name", "shown", "--port", str(PORT)]
+    command = [sys.executable, "-m", "pipeline", "explore", str(raw_folder), "--name", "shown", "--port", str(PORT)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "BROWSER": "true"}
     with (here / "said.txt").open("w") as said:
         running = subprocess.Popen(command, cwd=here, env=environment, stdout=said, stderr=subprocess.STDOUT)

@@ -20,8 +20,8 @@ SAID = {("cubes", "0001"): ("cube", 0.75), ("spheres", "0001"): ("cube", 0.625)}
 
 
 @pytest.fixture
-def dataset(source: Path, here: Path) -> fo.Dataset:
-    return explore.build(source, None, SPLITS, SAID)
+def dataset(raw_folder: Path, here: Path) -> fo.Dataset:
+    return explore.build(raw_folder, None, SPLITS, SAID)
 
 
 def pair(dataset: fo.Dataset, label: str, scene: int) -> dict[str, fo.Sample]:
@@ -30,7 +30,7 @@ def pair(dataset: fo.Dataset, label: str, scene: int) -> dict[str, fo.Sample]:
     return next(each for each in groups if (each["rgb"].label.label, each["rgb"].scene) == (label, scene))
 
 
-def test_every_pair_is_a_group_of_three_slices(dataset: fo.Dataset, source: Path) -> None:
+def test_every_pair_is_a_group_of_three_slices(dataset: fo.Dataset, raw_folder: Path) -> None:
     assert len(dataset) == 12 and sorted(dataset.group_slices) == sorted(explore.SLICES)
     assert dataset.group_media_types == {"rgb": "image", "lidar": "image", "points": "3d"}
     assert dataset.default_group_slice == "rgb" and not dataset.persistent
@@ -38,14 +38,14 @@ def test_every_pair_is_a_group_of_three_slices(dataset: fo.Dataset, source: Path
         for scene in range(6):
             found = pair(dataset, name, scene)
             assert set(found) == set(explore.SLICES)
-            assert found["rgb"].filepath == str(pair_at(source, label, scene).rgb)
+            assert found["rgb"].filepath == str(pair_at(raw_folder, label, scene).rgb)
             assert all(Path(sample.filepath).is_file() for sample in found.values())
 
 
-def test_fields_say_what_the_frames_hold(dataset: fo.Dataset, source: Path) -> None:
-    depth = read_depth(pair_at(source, 1, 4).lidar)
+def test_fields_say_what_the_frames_hold(dataset: fo.Dataset, raw_folder: Path) -> None:
+    depth = read_depth(pair_at(raw_folder, 1, 4).lidar)
     hits = depth[depth < 50]
-    rgb = np.array(Image.open(pair_at(source, 1, 4).rgb))[..., :3].max(axis=2)
+    rgb = np.array(Image.open(pair_at(raw_folder, 1, 4).rgb))[..., :3].max(axis=2)
     for sample in pair(dataset, "sphere", 4).values():
         assert sample.returns == hits.size and sample.lit_pixels == (rgb > 0).sum()
         told = [sample.nearest, sample.mean_range, sample.farthest, sample.brightness]
@@ -62,19 +62,19 @@ def test_tags_and_fields_name_the_split_and_the_mistakes(dataset: fo.Dataset) ->
     assert len(dataset.match_tags("mistake")) == 1
 
 
-def test_the_depth_map_is_exact_and_lies_as_the_picture_does(dataset: fo.Dataset, source: Path) -> None:
+def test_the_depth_map_is_exact_and_lies_as_the_picture_does(dataset: fo.Dataset, raw_folder: Path) -> None:
     lidar = pair(dataset, "cube", 2)["lidar"]
-    depth = read_depth(pair_at(source, 0, 2).lidar)
+    depth = read_depth(pair_at(raw_folder, 0, 2).lidar)
     assert lidar.depth.map.dtype == np.float32 and (lidar.depth.map == turned(depth)).all()
     shown = np.array(Image.open(lidar.filepath))
     assert ((shown > 0).any(axis=2) == (turned(depth) < 50)).all()
 
 
-def test_the_cloud_is_the_returns_in_space(dataset: fo.Dataset, source: Path) -> None:
+def test_the_cloud_is_the_returns_in_space(dataset: fo.Dataset, raw_folder: Path) -> None:
     points = pair(dataset, "sphere", 0)["points"]
     scene = json.loads(Path(points.filepath).read_text())
     cloud = Path(points.filepath).with_name(scene["children"][0]["pcdPath"])
-    depth = read_depth(pair_at(source, 1, 0).lidar)
+    depth = read_depth(pair_at(raw_folder, 1, 0).lidar)
     reach = np.linalg.norm(read_pcd(cloud, cloud.read_bytes()), axis=1)
     assert np.sort(reach) == pytest.approx(np.sort(depth[depth < 50]), abs=1e-4)
 
@@ -83,19 +83,21 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_raw_to_export_to_import_to_raw_are_the_same_bytes(dataset: fo.Dataset, source: Path, here: Path) -> None:
+def test_raw_to_export_to_import_to_raw_are_the_same_bytes(dataset: fo.Dataset, raw_folder: Path, here: Path) -> None:
     explore.export(dataset, here / "exported")
     bring_in(str(here / "exported"), here / "back", None, 0, False)
-    assert contents(here / "back") == contents(source)
+    assert contents(here / "back") == contents(raw_folder)
 
 
-def test_the_export_needs_nothing_outside_and_fiftyone_reads_it(dataset: fo.Dataset, source: Path, here: Path) -> None:
+def test_the_export_needs_nothing_outside_and_fiftyone_reads_it(
+    dataset: fo.Dataset, raw_folder: Path, here: Path
+) -> None:
     explore.export(dataset, here / "exported")
     dataset.delete()
     (here / ".explore").rename(here / "gone")
     (here / "exported").rename(here / "moved")  # no absolute path in it
     loaded = fo.Dataset.from_dir(dataset_dir=str(here / "moved"), dataset_type=fo.types.FiftyOneDataset, progress=False)
-    assert len(loaded) == 12 and loaded.info["azimuth"] == dataset_angles(source)
+    assert len(loaded) == 12 and loaded.info["azimuth"] == dataset_angles(raw_folder)
     points = pair(loaded, "cube", 3)["points"]
     scene = json.loads(Path(points.filepath).read_text())
     cloud = Path(points.filepath).parent / scene["children"][0]["pcdPath"]
@@ -104,8 +106,8 @@ def test_the_export_needs_nothing_outside_and_fiftyone_reads_it(dataset: fo.Data
     loaded.delete()
 
 
-def dataset_angles(source: Path) -> list[float]:
-    return np.load(source / "cubes/azimuth.npy").tolist()
+def dataset_angles(raw_folder: Path) -> list[float]:
+    return np.load(raw_folder / "cubes/azimuth.npy").tolist()
 
 
 def test_an_export_overwrites_nothing(dataset: fo.Dataset, here: Path) -> None:
@@ -115,19 +117,19 @@ def test_an_export_overwrites_nothing(dataset: fo.Dataset, here: Path) -> None:
     assert not list((here / "exported").iterdir())
 
 
-def test_a_named_data_set_is_kept_and_not_replaced(source: Path, here: Path) -> None:
-    kept = explore.build(source, "cubes and spheres", {}, {})
+def test_a_named_data_set_is_kept_and_not_replaced(raw_folder: Path, here: Path) -> None:
+    kept = explore.build(raw_folder, "cubes and spheres", {}, {})
     try:
         assert kept.persistent and "cubes and spheres" in fo.list_datasets()
         with pytest.raises(PipelineError, match="cubes and spheres: FiftyOne has a data set of that name"):
-            explore.build(source, "cubes and spheres", {}, {})
+            explore.build(raw_folder, "cubes and spheres", {}, {})
         assert len(fo.load_dataset("cubes and spheres")) == 12
     finally:
         kept.delete()
 
 
 def test_an_interrupted_build_leaves_no_data_set_of_that_name(
-    source: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+    raw_folder: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -135,15 +137,17 @@ def test_an_interrupted_build_leaves_no_data_set_of_that_name(
     with monkeypatch.context() as patch:
         patch.setattr(explore, "write_pcd", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            explore.build(source, "later", {}, {})
+            explore.build(raw_folder, "later", {}, {})
     assert "later" not in fo.list_datasets() and not list(here.rglob("*.png"))
-    explore.build(source, "later", {}, {}).delete()
+    explore.build(raw_folder, "later", {}, {}).delete()
 
 
-def test_no_data_set_takes_the_pictures_of_another(source: Path, here: Path) -> None:
-    other = here / "other" / source.name
+def test_no_data_set_takes_the_pictures_of_another(raw_folder: Path, here: Path) -> None:
+    other = here / "other" / raw_folder.name
     simulate(other, scenes=2, seed=7)
-    built = [explore.build(*each, {}, {}) for each in ((source, source.name), (source, None), (other, None))]
+    built = [
+        explore.build(*each, {}, {}) for each in ((raw_folder, raw_folder.name), (raw_folder, None), (other, None))
+    ]
     homes = {Path(dataset.first().filepath) for dataset in built}  # of RGB: the raw files
     for dataset in built:
         dataset.group_slice = "points"
@@ -153,14 +157,16 @@ def test_no_data_set_takes_the_pictures_of_another(source: Path, here: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["a-b", "!"])
-def test_a_name_that_fiftyone_does_not_take_is_no_fault_of_the_database(source: Path, here: Path, name: str) -> None:
-    kept = explore.build(source, "a b", {}, {})
+def test_a_name_that_fiftyone_does_not_take_is_no_fault_of_the_database(
+    raw_folder: Path, here: Path, name: str
+) -> None:
+    kept = explore.build(raw_folder, "a b", {}, {})
     with pytest.raises(PipelineError, match="FiftyOne takes no such name"):
-        explore.build(source, name, {}, {})
+        explore.build(raw_folder, name, {}, {})
     kept.delete()
 
 
-def test_a_folder_with_errors_is_refused_before_anything_is_made(source: Path, here: Path) -> None:
+def test_a_folder_with_errors_is_refused_before_anything_is_made(raw_folder: Path, here: Path) -> None:
     with pytest.raises(DataError, match="nowhere: found nothing; expected a folder"):
         explore.build(here / "nowhere", None, {}, {})
     assert not list(here.iterdir())
