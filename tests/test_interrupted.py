@@ -32,7 +32,8 @@ def good(raw_folder: Path, tmp_path: Path) -> Path:
 def start(source: Path, folder: Path) -> subprocess.Popen:
     """The command, taking its time: 20 milliseconds a frame, so that a kill comes before the end."""
     code = f"""
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, and all it starts, ignores it
 from pipeline.__main__ import app
 from pipeline.data import copying
 from pipeline.errors import run

@@ -50,8 +50,10 @@ def app(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     here = tmp_path_factory.mktemp("app")
     command = [sys.executable, "-m", "pipeline", "explore", str(raw_folder), "--name", "shown", "--port", str(PORT)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "BROWSER": "true"}
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background job ignores it and so would its children
     with (here / "said.txt").open("w") as said:
         running = subprocess.Popen(command, cwd=here, env=environment, stdout=said, stderr=subprocess.STDOUT)
+    signal.signal(signal.SIGINT, before)
     wait_for(lambda: "12 groups at" in (here / "said.txt").read_text() or running.poll() is not None, 120)
     assert running.poll() is None, (here / "said.txt").read_text()
     yield f"http://localhost:{PORT}/datasets/shown"
