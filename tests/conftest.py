@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from pipeline.raw.prepare import prepare
 from pipeline.raw.splitting import split_by_scene
