@@ -13,26 +13,26 @@ from time import perf_counter
 
 import torch
 
-from pipeline import device as machine
-from pipeline.errors import run
-from pipeline.results.export import describe, real_inputs, session, write_onnx
-from pipeline.results.shipped import Shipped, open_shipped
+from pipeline.core.device import autocast, precision
+from pipeline.core.errors import run_command
+from pipeline.tools.inference.deployable import Deployable, load_deployable
+from pipeline.tools.inference.onnx_export import describe, onnx_session, real_inputs, write_onnx
 
 
-def variants(shipped: Shipped, onnx: Path, values: list) -> dict[str, Callable[[], object]]:
+def variants(shipped: Deployable, onnx: Path, values: list) -> dict[str, Callable[[], object]]:
     """What is timed: each call takes arrays as the files give them, and ends with logits in memory."""
     tensors = [torch.from_numpy(each) for each in values]
-    runtime, named = session(onnx), dict(zip(shipped.sensors, values, strict=True))
+    runtime, named = onnx_session(onnx), dict(zip(shipped.sensors, values, strict=True))
 
     def plain() -> torch.Tensor:
         with torch.inference_mode():
             return shipped.module(*tensors)
 
     def mixed() -> torch.Tensor:
-        with torch.inference_mode(), machine.autocast(torch.device("cpu")):
+        with torch.inference_mode(), autocast(torch.device("cpu")):
             return shipped.module(*tensors)
 
-    name = str(machine.precision(torch.device("cpu"))).removeprefix("torch.")
+    name = str(precision(torch.device("cpu"))).removeprefix("torch.")
     return {
         "torch float32": plain,
         f"torch {name} autocast": mixed,
@@ -43,7 +43,7 @@ def variants(shipped: Shipped, onnx: Path, values: list) -> dict[str, Callable[[
 def main(checkpoint: Path, data: Path = Path("data"), rounds: int = 40) -> None:
     """Print a table of medians."""
     torch.set_num_threads(1)
-    shipped = open_shipped(checkpoint, torch.device("cpu"))
+    shipped = load_deployable(checkpoint, torch.device("cpu"))
     with tempfile.TemporaryDirectory() as folder:
         onnx = Path(folder) / "model.onnx"
         write_onnx(shipped, onnx, describe(checkpoint, shipped))
@@ -66,4 +66,4 @@ def main(checkpoint: Path, data: Path = Path("data"), rounds: int = 40) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

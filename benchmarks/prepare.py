@@ -17,17 +17,17 @@ import numpy as np
 import typer
 from PIL import Image
 
-from pipeline.data.check import survey
-from pipeline.data.listing import list_folder, list_pairs
-from pipeline.data.prepare import prepare
-from pipeline.data.simulate import simulate
-from pipeline.data.split import by_scene
+from pipeline.raw.index import index_folder, list_pairs
+from pipeline.raw.prepare import prepare
+from pipeline.raw.splitting import split_by_scene
+from pipeline.raw.validate import validate_folder
+from pipeline.tools.simulator.simulate import simulate
 
 FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 
 
 def split(scenes: np.ndarray, _: np.ndarray) -> dict[int, str]:
-    return by_scene(scenes, FRACTIONS, seed=0)
+    return split_by_scene(scenes, FRACTIONS, seed=0)
 
 
 def loop(folder: Path, out: Path) -> None:
@@ -51,7 +51,7 @@ def loop_and_save(folder: Path, out: Path) -> None:
 
 def check_all(folder: Path, out: Path) -> None:
     """What `python -m pipeline check` does."""
-    assert not survey(list_folder(folder), split).errors
+    assert not validate_folder(index_folder(folder), split).errors
 
 
 def prepare_all(folder: Path, out: Path) -> None:

@@ -17,7 +17,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.artifacts import RUNS, fingerprint
+from pipeline.core.files import sha256
+from pipeline.core.runs import RUNS
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,7 +34,7 @@ def train(cell: str, mode: str, home: Path) -> tuple[float, float, str]:
     folder = home / "runs" / "fusion" / cell
     files = [*sorted((folder / "models").iterdir()), folder / "history.tsv", folder / "logits.npy"]
     computing = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return computing, wall, " ".join(map(fingerprint, files))
+    return computing, wall, " ".join(map(sha256, files))
 
 
 def main(

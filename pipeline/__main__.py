@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
-from pipeline.config import load
-from pipeline.data import check as checks
-from pipeline.data import listing, pinned, raw, split
-from pipeline.data import simulate as simulator
-from pipeline.errors import run
+from pipeline.config.params import load_params
+from pipeline.core.errors import run_command
+from pipeline.raw.format import Issue, require_absent
+from pipeline.raw.index import index_folder
+from pipeline.raw.splitting import make_splitter
+from pipeline.raw.validate import format_report, report_to_dict, validate_folder
+from pipeline.tools.simulator import simulate as simulator
+from pipeline.tools.simulator.default_dataset import SCENES, SEED, ensure_default_dataset
 
 ONLY_WARNINGS = 3  # exit code; 2 says that the command line was wrong
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -22,8 +25,8 @@ Folder = Annotated[Path, typer.Argument(help="A raw folder: cubes/ and spheres/ 
 @app.command()
 def simulate(
     folder: Folder,
-    scenes: Annotated[int, typer.Option(min=1, help="Scenes; each gives a cube and a sphere.")] = pinned.SCENES,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = pinned.SEED,
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes; each gives a cube and a sphere.")] = SCENES,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = SEED,
 ) -> None:
     """Write a simulated data set in the raw layout; FOLDER must not exist."""
     simulator.simulate(folder, scenes, seed)
@@ -39,9 +42,11 @@ def import_(
     skip: Annotated[bool, typer.Option("--skip", help="Leave out scenes that are not whole or have a fault.")] = False,
 ) -> None:
     """Bring a foreign data set into the raw layout, or say all that is wrong with it. Goes on after an interruption."""
-    from pipeline.data import importers  # readers of every foreign form, which the other commands do without
+    from pipeline.tools.importers.import_dataset import (
+        import_dataset,  # readers of every foreign form, which the other commands do without
+    )
 
-    print(importers.bring_in(source, folder, scenes, seed, skip))
+    print(import_dataset(source, folder, scenes, seed, skip))
 
 
 @app.command()
@@ -49,8 +54,8 @@ def check(
     folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="Every fault, for machines.")] = False
 ) -> None:
     """Say all that is wrong with a raw folder. Exit code 0: nothing; 1: errors; 3: only warnings."""
-    report = checks.survey(listing.list_folder(folder), split.chosen(load().prepare))
-    print(json.dumps(checks.as_json(report), indent=2) if as_json else checks.table(report))
+    report = validate_folder(index_folder(folder), make_splitter(load_params().prepare))
+    print(json.dumps(report_to_dict(report), indent=2) if as_json else format_report(report))
     if report.faults:
         raise typer.Exit(1 if report.errors else ONLY_WARNINGS)
 
@@ -68,38 +73,38 @@ def explore(
     port: Annotated[int, typer.Option()] = 5151,
 ) -> None:
     """Look at a raw folder in FiftyOne, every pair as RGB, depth and points in space; or write it as its data set."""
-    from pipeline.data import explore as view
+    from pipeline.tools.explore.fiftyone_view import build_dataset, export_dataset, launch_app, read_scene_splits
 
     if export_to:
-        raw.demand_free(export_to)  # before the work, not after it
+        require_absent(export_to)  # before the work, not after it
     said = {}
     if checkpoint:
-        from pipeline.results.explored import say
+        from pipeline.tools.explore.predictions import predict_folder
 
-        said = say(checkpoint, folder)
-    dataset = view.build(folder, name, view.splits_of(table, folder), said)
+        said = predict_folder(checkpoint, folder)
+    dataset = build_dataset(folder, name, read_scene_splits(table, folder), said)
     if export_to:
-        view.export(dataset, export_to)
+        export_dataset(dataset, export_to)
         print(f"{export_to}: {len(dataset)} pairs")
     else:
-        view.launch(dataset, port, address)
+        launch_app(dataset, port, address)
 
 
 @app.command()
 def params() -> None:
     """Say what params.yaml asks for, or what is wrong with it, and on which device the stages will compute."""
-    from pipeline import device as machine  # brings torch, which the other commands do without
+    from pipeline.core.device import precision, setup_device  # brings torch, which the other commands do without
 
-    asked = load()
+    asked = load_params()
     print(f"params.yaml: {len(asked.seeds)} seeds, {len(asked.matrix)} cells: {', '.join(asked.matrix)}")
-    device = machine.choose()
-    print(f"device: {device}, {machine.precision(device)}")
+    device = setup_device()
+    print(f"device: {device}, {precision(device)}")
 
 
 @app.command()
 def data() -> None:
     """Simulate the default data set if data/ is absent, and hold data/ against the hash in data.dvc."""
-    pinned.ensure(Path("data"))
+    ensure_default_dataset(Path("data"))
 
 
 @app.command()
@@ -110,15 +115,16 @@ def predict(
     batch: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 64,
 ) -> None:
     """Name the class of every file or pair; exit code 1 if any could not be read."""
-    from pipeline import device as machine
-    from pipeline.results import files, shipped
+    from pipeline.core.device import setup_device
+    from pipeline.tools.inference.deployable import load_deployable
+    from pipeline.tools.inference.files import predict_files
 
-    device, broken = machine.choose(), 0
-    net = shipped.open_shipped(checkpoint, device)
+    device, broken = setup_device(), 0
+    net = load_deployable(checkpoint, device)
     if not as_json:
         print("path\tclass\tprobability")
-    for said in files.predict(net, paths, batch, device):
-        if isinstance(said, raw.Fault):
+    for said in predict_files(net, paths, batch, device):
+        if isinstance(said, Issue):
             broken += 1
             print(f"error: {said}", file=sys.stderr)
         elif as_json:
@@ -136,18 +142,18 @@ def export(
     inputs: Annotated[Path, typer.Option(help="Raw files on which the export is checked.")] = Path("data"),
 ) -> None:
     """Write a net as ONNX, once ONNX Runtime gives the logits that torch gives."""
-    from pipeline.results import export as onnx
+    from pipeline.tools.inference.onnx_export import export_onnx
 
-    done = onnx.export(checkpoint, out, inputs)
+    done = export_onnx(checkpoint, out, inputs)
     print(f"{out}: equals torch within {done.difference:.1g} on {done.pairs} real inputs")
 
 
 @app.command()
 def results() -> None:
     """The headline figures of the last run beside chance, and where its report lies."""
-    from pipeline.results.headlines import headlines
+    from pipeline.tools.experiments.summary_table import summary_table
 
-    print(headlines())
+    print(summary_table())
 
 
 @app.command()
@@ -155,10 +161,11 @@ def best(
     top: Annotated[int, typer.Option(min=1, help="Trainings to list.")] = 10,
 ) -> None:
     """Name the best cell of workspace, commits and DVC experiments: the lowest validation loss, over seeds."""
-    from pipeline.results import experiments, revisions
+    from pipeline.tools.experiments import ranking as experiments
+    from pipeline.tools.experiments import revisions
 
     print(experiments.best(revisions.trainings(), revisions.arrays_here(), top))
 
 
 if __name__ == "__main__":
-    run(app)
+    run_command(app)

@@ -2,21 +2,22 @@
 
 from pathlib import Path
 
-from pipeline.artifacts import run_folder, write_json
-from pipeline.config import load
-from pipeline.data.prepare import prepare
-from pipeline.data.split import chosen
-from pipeline.errors import run
+from pipeline.config.params import load_params
+from pipeline.core.errors import run_command
+from pipeline.core.files import write_json
+from pipeline.core.runs import run_folder
+from pipeline.raw.prepare import prepare
+from pipeline.raw.splitting import make_splitter
 
 
 def main() -> None:
-    params = load().prepare
+    params = load_params().prepare
     folder = run_folder("prepare")
-    metrics = prepare(Path("data"), folder / "arrays", chosen(params), params.on_error)
+    metrics = prepare(Path("data"), folder / "arrays", make_splitter(params), params.on_error)
     write_json(folder / "metrics.json", metrics)
     left = metrics["left_out"]["pairs"]
     print(f"prepare: {metrics['pairs']} pairs" + (f", {left} left out: see {folder}/metrics.json" if left else ""))
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

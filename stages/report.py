@@ -2,38 +2,24 @@
 
 from tqdm import tqdm
 
-from pipeline.artifacts import (
-    RUNS,
-    checkpoint_path,
-    read_array,
-    read_json,
-    read_table,
-    run_folder,
-    write_json,
-    write_text,
-)
-from pipeline.config import Params, load
-from pipeline.data.raw import NAMES
-from pipeline.errors import run
-from pipeline.results import (
-    cards,
-    cells,
-    chain_prose,
-    chain_tables,
-    data_figures,
-    data_prose,
-    data_tables,
-    evidence,
-    figures,
-    fusion_figures,
-    fusion_prose,
-    fusion_tables,
-    page,
-    report,
-    shortcuts,
-    stress_prose,
-)
-from pipeline.results.assessment import MARKS
+from pipeline.config.params import Params, load_params
+from pipeline.core.errors import run_command
+from pipeline.core.files import read_json, read_npy, read_tsv, write_json, write_text
+from pipeline.core.runs import RUNS, checkpoint_path, run_folder
+from pipeline.core.sensors import CLASS_NAMES
+from pipeline.evaluation.assessment import MARKS
+from pipeline.report import cells, page
+from pipeline.report import model_card as cards
+from pipeline.report import style as figures
+from pipeline.report import text as report
+from pipeline.report.dataset import figures as data_figures
+from pipeline.report.dataset import tables as data_tables
+from pipeline.report.dataset import trivial_baselines as shortcuts
+from pipeline.report.fusion import comparisons as evidence
+from pipeline.report.fusion import figures as fusion_figures
+from pipeline.report.fusion import tables as fusion_tables
+from pipeline.report.transfer import tables as chain_tables
+from pipeline.results import chain_prose, data_prose, fusion_prose, stress_prose
 
 FOLDER = RUNS / "report"
 SHOWN = 8  # mistakes at most in the picture of predictions; right ones fill its two rows
@@ -43,9 +29,9 @@ TITLE = "RGB + LiDAR fusion and CILP: results"
 def data_study(data: dict) -> dict[str, str | int]:
     """Draws what there is to learn from; returns its tables and prose."""
     folder = RUNS / "prepare" / "arrays"
-    frames = read_table(folder / "frames.tsv")
-    rgb, depth = (read_array(folder / f"{name}.npy", mmap_mode="r") for name in ("rgb", "depth"))
-    azimuth, zenith = (read_array(folder / f"{name}.npy") for name in ("azimuth", "zenith"))
+    frames = read_tsv(folder / "frames.tsv")
+    rgb, depth = (read_npy(folder / f"{name}.npy", mmap_mode="r") for name in ("rgb", "depth"))
+    azimuth, zenith = (read_npy(folder / f"{name}.npy") for name in ("azimuth", "zenith"))
     data_figures.overview(data, frames, data_figures.ranges(frames, depth), FOLDER / "data.png")
     shown = [
         data_figures.scene(number, rows, rgb, depth, (azimuth, zenith))
@@ -61,23 +47,23 @@ def data_study(data: dict) -> dict[str, str | int]:
     }
 
 
-def draw_samples(names: list[str], leader: str, known: cells.Known) -> None:
+def draw_samples(names: list[str], leader: str, known: cells.TestSet) -> None:
     """The surest mistakes of the first seed of any cell, and what the leader gets right with the least confidence."""
     logits = {name: cells.read_logits(name)[0] for name in names}
     shown = report.mistakes(logits, known.label, SHOWN)
     shown += report.closest(leader, logits[leader], known.label, 2 * SHOWN - len(shown))
     rows = known.row[[sample.pair for sample in shown]]
     folder = RUNS / "prepare" / "arrays"
-    rgb, depth = (read_array(folder / f"{name}.npy", mmap_mode="r")[rows] for name in ("rgb", "depth"))
+    rgb, depth = (read_npy(folder / f"{name}.npy", mmap_mode="r")[rows] for name in ("rgb", "depth"))
     right = [known.label[sample.pair] == sample.said for sample in shown]
     titles = [
-        f"{NAMES[sample.said]} {sample.sure:.2f}" + ("" if good else f"\n{sample.cell.split('-')[0]}")
+        f"{CLASS_NAMES[sample.said]} {sample.sure:.2f}" + ("" if good else f"\n{sample.cell.split('-')[0]}")
         for sample, good in zip(shown, right, strict=True)
     ]
     fusion_figures.samples(rgb, depth, titles, right, FOLDER / "predictions.png")
 
 
-def fusion_study(params: Params, known: cells.Known) -> tuple[str, dict[str, str | int]]:
+def fusion_study(params: Params, known: cells.TestSet) -> tuple[str, dict[str, str | int]]:
     """Draws the study; returns its leader and its tables and prose."""
     matrix, section = params.matrix, params.curve
     study, ablation = evidence.comparison(matrix, known), evidence.ablation(matrix, known)
@@ -85,11 +71,11 @@ def fusion_study(params: Params, known: cells.Known) -> tuple[str, dict[str, str
     faults = evidence.stress(matrix, known, study.leader)
     panels: dict[str, dict] = {}
     for name, cell in matrix.items():
-        history = read_table(RUNS / "fusion" / name / "history.tsv")
+        history = read_tsv(RUNS / "fusion" / name / "history.tsv")
         panels.setdefault(cell.downsample, {})[cell.fusion] = history
     fusion_figures.curves(panels, "val_accuracy", "validation accuracy", FOLDER / "fusion.png")
     fusion_figures.costs(study, FOLDER / "costs.png")
-    fusion_figures.confusion(cells.read_metrics(list(matrix)), NAMES, FOLDER / "confusion.png")
+    fusion_figures.confusion(cells.read_metrics(list(matrix)), CLASS_NAMES, FOLDER / "confusion.png")
     fusion_figures.curve(fewer, FOLDER / "curve.png")
     fusion_figures.stress(faults, list(study.cells), FOLDER / "stress.png")
     draw_samples(list(study.cells), study.leader, known)
@@ -103,7 +89,7 @@ def fusion_study(params: Params, known: cells.Known) -> tuple[str, dict[str, str
         "stress": fusion_tables.stress(faults),
         "stress_prose": stress_prose.stress(faults),
         "stressed": faults.pairs,
-        "base": cells.base(matrix),
+        "base": cells.base_downsample(matrix),
     }
 
 
@@ -112,8 +98,8 @@ def chain_study(evaluated: dict, labels: dict, chance: float) -> dict[str, str |
     trained = evaluated["trained"]
     zero_shot = trained["classify/projector"]["zero_shot_accuracy"]
     levels = {name: trained["cilp"][name] for name in ("chance_top1", "course_chance_loss", "course_floor_loss")}
-    figures.pretraining(read_table(RUNS / "cilp" / "history.tsv"), levels | MARKS, FOLDER / "cilp.png")
-    figures.similarity(read_array(RUNS / "cilp" / "similarity.npy"), FOLDER / "similarity.png")
+    figures.pretraining(read_tsv(RUNS / "cilp" / "history.tsv"), levels | MARKS, FOLDER / "cilp.png")
+    figures.similarity(read_npy(RUNS / "cilp" / "similarity.npy"), FOLDER / "similarity.png")
     figures.labels(chain_tables.label_curves(labels), zero_shot, labels["chance"], FOLDER / "labels.png")
     return {
         "chain": chain_tables.steps(evaluated, chance),
@@ -143,7 +129,7 @@ def model_cards(cell: str, seed: int, data: dict, accuracies: dict[str, list[flo
 
 
 def main() -> None:
-    params, known = load(), cells.test_pairs()
+    params, known = load_params(), cells.load_test_set()
     data, labels, evaluated = (read_json(RUNS / stage / "metrics.json") for stage in ("prepare", "labels", "evaluate"))
     chance = read_json(RUNS / "lidar" / "metrics.json")["chance"]
     run_folder("report")
@@ -162,4 +148,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

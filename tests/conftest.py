@@ -7,12 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from commands import ROOT, STAGES, shell, stages_run
-from sets import count_reads
 
-from pipeline.data.prepare import prepare
-from pipeline.data.simulate import simulate
-from pipeline.data.split import by_scene
+from pipeline.raw.prepare import prepare
+from pipeline.raw.splitting import split_by_scene
+from pipeline.tools.simulator.simulate import simulate
+from support.commands import ROOT, STAGES, shell, stages_run
+from support.sets import count_reads
 
 # tests/explore needs FiftyOne, which is in an environment of its own: `make test-explore`
 collect_ignore = [] if find_spec("fiftyone") else ["explore"]
@@ -59,7 +59,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 def prepared(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Their arrays: 3 scenes to train on, 1 val, 2 test."""
     folder = tmp_path_factory.mktemp("prepare") / "arrays"
-    prepare(raw_folder, folder, lambda scenes, _: by_scene(scenes, FRACTIONS, seed=0))
+    prepare(raw_folder, folder, lambda scenes, _: split_by_scene(scenes, FRACTIONS, seed=0))
     return folder
 
 

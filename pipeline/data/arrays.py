@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pipeline.artifacts import read_array
-from pipeline.data.geometry import directions, xyza
-from pipeline.data.split import read_split
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import read_npy
+from pipeline.data.geometry import ray_directions, xyza
+from pipeline.data.splits import read_splits
 
 
 class Batch(NamedTuple):
@@ -25,18 +25,18 @@ class Batch(NamedTuple):
     label: Tensor  # (B,) 0.0 cube, 1.0 sphere
 
 
-class Features(NamedTuple):
+class Examples(NamedTuple):
     """One input, with what it shall become: pictures and labels, or vectors that a frozen net has computed once."""
 
     inputs: Tensor  # (B, ...)
     target: Tensor  # (B, ...)
 
-    def rows(self, rows: Tensor) -> "Features":
+    def rows(self, rows: Tensor) -> "Examples":
         """Some of them, as a batch."""
-        return Features(self.inputs[rows], self.target[rows])
+        return Examples(self.inputs[rows], self.target[rows])
 
 
-Take = Callable[[Tensor], Any]  # row numbers -> a batch
+BatchFn = Callable[[Tensor], Any]  # row numbers -> a batch
 
 
 @dataclass(frozen=True)
@@ -49,25 +49,25 @@ class Arrays:
     angles: dict[str, list[float]]  # azimuth of each row, zenith of each column; radians
     rays: Tensor  # (3, H, W) unit vectors
     splits: dict[str, Tensor]  # split name -> rows
-    centre: float  # mean depth of the training returns
-    spread: float  # their standard deviation
+    depth_mean: float  # mean depth of the training returns
+    depth_std: float  # their standard deviation
 
     @property
-    def standard(self) -> dict[str, float]:
+    def depth_stats(self) -> dict[str, float]:
         """How nets are to see depth, by the names their builders take."""
-        return {"centre": self.centre, "spread": self.spread}
+        return {"depth_mean": self.depth_mean, "depth_std": self.depth_std}
 
     @property
     def all_rows(self) -> Tensor:
         """Every pair, in order: (N,)."""
         return torch.arange(len(self.label), device=self.label.device)
 
-    def twins(self, split: str) -> Tensor:
+    def scene_pairs(self, split: str) -> Tensor:
         """The rows of a split by scene: (S, 2), a cube and the sphere at the same place in the same colour."""
         rows = self.splits[split]
         return torch.stack([rows[self.label[rows] == 0], rows[self.label[rows] == 1]], dim=1)
 
-    def labelled(self, split: str, count: int, seed: int) -> Tensor:
+    def sample_labelled(self, split: str, count: int, seed: int) -> Tensor:
         """`count` rows of a split, as many cubes as spheres, drawn by `seed`."""
         draw, rows = torch.Generator().manual_seed(seed), self.splits[split]
         classes = [rows[self.label[rows] == label] for label in (0, 1)]
@@ -75,11 +75,11 @@ class Arrays:
             [each[torch.randperm(len(each), generator=draw)[: count // 2].to(each.device)] for each in classes]
         )
 
-    def some_scenes(self, split: str, count: int, seed: int) -> Tensor:
+    def sample_scenes(self, split: str, count: int, seed: int) -> Tensor:
         """The rows of `count` scenes of a split, cube and sphere of each, drawn by `seed`: (2 count,)."""
-        twins = self.twins(split)
-        draw = torch.randperm(len(twins), generator=torch.Generator().manual_seed(seed))
-        return twins[draw[:count].to(twins.device)].flatten()
+        scene_pairs = self.scene_pairs(split)
+        draw = torch.randperm(len(scene_pairs), generator=torch.Generator().manual_seed(seed))
+        return scene_pairs[draw[:count].to(scene_pairs.device)].flatten()
 
     def with_xyza(self, rows: Tensor) -> Batch:
         """The rows with LiDAR as points and mask: what the fusion nets see."""
@@ -89,40 +89,42 @@ class Arrays:
         """The rows with LiDAR as raw depth: what the CILP nets see."""
         return self._batch(rows, self.depth[rows].unsqueeze(1))  # (B, 1, H, W)
 
-    def with_label(self, rows: Tensor) -> Features:
+    def with_label(self, rows: Tensor) -> Examples:
         """The pictures of the rows and their labels: what a net sees that has no LiDAR."""
-        return Features(picture(self.rgb[rows]), self.label[rows])
+        return Examples(to_image_tensor(self.rgb[rows]), self.label[rows])
 
     def _batch(self, rows: Tensor, lidar: Tensor) -> Batch:
         lidar = lidar.contiguous(memory_format=torch.channels_last)
-        return Batch(picture(self.rgb[rows]), lidar, self.label[rows])
+        return Batch(to_image_tensor(self.rgb[rows]), lidar, self.label[rows])
 
 
-def picture(rgb: Tensor) -> Tensor:
+def to_image_tensor(rgb: Tensor) -> Tensor:
     """(B, H, W, 4) uint8 as in a PNG file -> (B, 4, H, W) float32 in [0, 1], channels last in memory."""
     return rgb.permute(0, 3, 1, 2).float() / 255
 
 
-def load(folder: Path, device: torch.device) -> Arrays:
+def load_arrays(folder: Path, device: torch.device) -> Arrays:
     """The arrays in `folder`; raises PipelineError if one is absent or broken."""
 
     def tensor(name: str) -> Tensor:
         # copy on write: torch wants memory it could write to, and the file stays as it is
-        return torch.from_numpy(read_array(folder / f"{name}.npy", mmap_mode="c")).to(device)
+        return torch.from_numpy(read_npy(folder / f"{name}.npy", mmap_mode="c")).to(device)
 
     rgb, depth, label = tensor("rgb"), tensor("depth"), tensor("label").float()
     azimuth, zenith = tensor("azimuth"), tensor("zenith")
-    splits = {name: torch.tensor(rows).to(device) for name, rows in read_split(folder / "split.tsv").items()}
-    centre, spread = tensor("returns").tolist()
+    splits = {name: torch.tensor(rows).to(device) for name, rows in read_splits(folder / "split.tsv").items()}
+    depth_mean, depth_std = tensor("returns").tolist()
     pairs = sum(len(rows) for rows in splits.values())
     if {len(rgb), len(depth), len(label)} != {pairs}:
         found = f"{len(rgb)} rgb, {len(depth)} depth, {len(label)} labels, {pairs} in split.tsv"
         raise PipelineError(f"{folder}: found {found}; expected as many of each; run `dvc repro -f prepare`")
     angles = {"azimuth": azimuth.tolist(), "zenith": zenith.tolist()}
-    return Arrays(rgb, depth, label, angles, directions(azimuth, zenith), splits, centre, spread)
+    return Arrays(rgb, depth, label, angles, ray_directions(azimuth, zenith), splits, depth_mean, depth_std)
 
 
-LOOK = 64  # pairs at a time where nothing is trained: the same everywhere, since kernels round by the batch's shape
+EVAL_BATCH_SIZE = (
+    64  # pairs at a time where nothing is trained: the same everywhere, since kernels round by the batch's shape
+)
 
 
 class Batches:
@@ -131,7 +133,7 @@ class Batches:
     rows: (R,), or (G, K) for groups that must share a batch.
     """
 
-    def __init__(self, take: Take, rows: Tensor, size: int = LOOK) -> None:
+    def __init__(self, take: BatchFn, rows: Tensor, size: int = EVAL_BATCH_SIZE) -> None:
         self.take = take
         self.groups = rows.reshape(len(rows), -1)  # (G, K)
         self.count = max(1, size // self.groups.shape[1])  # groups in a batch

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-NO_RETURN = 50.0  # Omniverse units; the same number as raw.NO_RETURN, kept apart so that raw needs no torch
+from pipeline.core.sensors import NO_RETURN
 
 
-def directions(azimuth: Tensor, zenith: Tensor) -> Tensor:
+def ray_directions(azimuth: Tensor, zenith: Tensor) -> Tensor:
     """Unit vectors of the rays: azimuth (H,) and zenith (W,) in radians -> (3, H, W).
 
     Axes are x right, y forward, z up. A row is one azimuth and a column one zenith, so the picture lies

@@ -1,23 +1,121 @@
-"""RGB + LiDAR classifiers: two branches, a fusion, a head. One logit per pair; above 0 means sphere.
+"""Fusions of two sensors, and the RGB + LiDAR classifiers around them.
 
-Sources: intermediate and late nets, and the matrix product, follow the public "CILP assessment" solutions; gates follow
-Arevalo et al. 2017 and cross-attention Vaswani et al. 2017. Widths are the caller's.
+A fusion turns two feature maps, or two vectors, into one; `channel_multiplier` says how many times the channels grow.
+Intermediate and late nets and the matrix product follow the public "CILP assessment" solutions; gates follow Arevalo et
+al. 2017 and cross-attention Vaswani et al. 2017. Shapes: B batch, C channels, H, W. A net gives one logit a pair; above
+0 means sphere. A new fusion: a class here, an entry in FUSIONS, its widths in params.yaml, a test.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
-from pipeline.models.encoders import SIZE, Standardise, flat_size, mlp, trunk
-from pipeline.models.fuse import Add, Attention, Concat, First, Gated, Hadamard, Matmul, Second
+from pipeline.core.sensors import IMAGE_SIZE, RGB_CHANNELS, XYZA_CHANNELS
+from pipeline.models.blocks import Normalize, conv_trunk, flattened_size, mlp
 
-RGB_CHANNELS = 4  # red, green, blue, alpha
-LIDAR_CHANNELS = 4  # x, y, z, mask
+
+class RgbOnly(nn.Module):
+    """Pass RGB on and drop LiDAR: (B, C, ...), any -> (B, C, ...)."""
+
+    channel_multiplier = 1
+
+    def forward(self, rgb: Tensor, lidar: Tensor) -> Tensor:
+        return rgb
+
+
+class LidarOnly(nn.Module):
+    """Pass LiDAR on and drop RGB: any, (B, C, ...) -> (B, C, ...)."""
+
+    channel_multiplier = 1
+
+    def forward(self, rgb: Tensor, lidar: Tensor) -> Tensor:
+        return lidar
+
+
+class Concat(nn.Module):
+    """Concatenate the channels: (B, C, ...), (B, C, ...) -> (B, 2C, ...)."""
+
+    channel_multiplier = 2
+
+    def forward(self, rgb: Tensor, lidar: Tensor) -> Tensor:
+        return torch.cat([rgb, lidar], dim=1)
+
+
+class Add(nn.Module):
+    """Add the values: (B, C, ...), (B, C, ...) -> (B, C, ...)."""
+
+    channel_multiplier = 1
+
+    def forward(self, rgb: Tensor, lidar: Tensor) -> Tensor:
+        return rgb + lidar
+
+
+class Hadamard(nn.Module):
+    """Multiply value by value: (B, C, ...), (B, C, ...) -> (B, C, ...)."""
+
+    channel_multiplier = 1
+
+    def forward(self, rgb: Tensor, lidar: Tensor) -> Tensor:
+        return rgb * lidar
+
+
+class Matmul(nn.Module):
+    """Multiply each channel's two maps as matrices, as the course does: (B, C, H, H), (B, C, H, H) -> (B, C, H, H).
+
+    Row i, column j sums RGB's row i against LiDAR's column j: it mixes places, and grows with H.
+    """
+
+    channel_multiplier = 1
+
+    def forward(self, rgb: Tensor, lidar: Tensor) -> Tensor:
+        return rgb @ lidar
+
+
+class Gated(nn.Module):
+    """Blend channel by channel and place by place, by a gate that sees both maps (Arevalo et al. 2017).
+
+    `gate * rgb + (1 - gate) * lidar`, the gate a sigmoid of a 1x1 convolution: (B, C, H, W) twice -> (B, C, H, W).
+    """
+
+    channel_multiplier = 1
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gate = nn.Conv2d(2 * channels, channels, 1)
+
+    def forward(self, rgb: Tensor, lidar: Tensor) -> Tensor:
+        gate = torch.sigmoid(self.gate(torch.cat([rgb, lidar], dim=1)))
+        return gate * rgb + (1 - gate) * lidar
+
+
+class Attention(nn.Module):
+    """Let every place of one map attend to all places of the other, in both directions (Vaswani et al. 2017).
+
+    Each map is added to what it attends to: (B, C, H, H) twice -> (B, 2C, H, H). The two sensors' pictures are turned
+    against each other; learned position embeddings let a place attend to a different one.
+    """
+
+    channel_multiplier = 2
+
+    def __init__(self, channels: int, side: int, num_heads: int) -> None:
+        super().__init__()
+        self.rgb_pos_embed = nn.Parameter(torch.randn(side * side, channels) * 0.02)  # (H*H, C)
+        self.lidar_pos_embed = nn.Parameter(torch.randn(side * side, channels) * 0.02)
+        self.rgb_to_lidar_attn = nn.MultiheadAttention(channels, num_heads, batch_first=True)
+        self.lidar_to_rgb_attn = nn.MultiheadAttention(channels, num_heads, batch_first=True)
+
+    def forward(self, rgb: Tensor, lidar: Tensor) -> Tensor:
+        rgb_tokens = rgb.flatten(2).mT + self.rgb_pos_embed  # (B, H*H, C)
+        lidar_tokens = lidar.flatten(2).mT + self.lidar_pos_embed
+        to_rgb, _ = self.rgb_to_lidar_attn(rgb_tokens, lidar_tokens, lidar_tokens, need_weights=False)
+        to_lidar, _ = self.lidar_to_rgb_attn(lidar_tokens, rgb_tokens, rgb_tokens, need_weights=False)
+        return torch.cat([rgb + to_rgb.mT.reshape(rgb.shape), lidar + to_lidar.mT.reshape(lidar.shape)], dim=1)
 
 
 class FusionNet(nn.Module):
-    """`head(fuse(rgb branch, lidar branch))`, built from finished parts."""
+    """Classify a pair: encode each sensor, fuse, classify. Composed of built parts."""
 
     def __init__(self, rgb: nn.Module, lidar: nn.Module, fuse: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -27,73 +125,86 @@ class FusionNet(nn.Module):
         self.head = head
 
     def forward(self, rgb: Tensor, lidar: Tensor) -> Tensor:
-        """(B, 4, 64, 64) RGBA in [0, 1], (B, 4, 64, 64) xyza -> (B,) logits."""
-        return self.head(self.fuse(self.rgb(rgb), self.lidar(lidar))).squeeze(1)
+        """Return logits: (B, 4, 64, 64) RGBA in [0, 1], (B, 4, 64, 64) xyza -> (B,)."""
+        return self.classify_features(self.rgb(rgb), self.lidar(lidar))
+
+    def classify_features(self, rgb: Tensor, lidar: Tensor) -> Tensor:
+        """Return logits (B,) from what the encoders `rgb` and `lidar` gave: two (B, C, ...)."""
+        return self.head(self.fuse(rgb, lidar)).squeeze(1)
 
 
-def encoder(channels: int, downsample: str, branch: Sequence[int], embed: int) -> nn.Sequential:
-    """One modality as a vector: (B, channels, 64, 64) -> (B, embed)."""
-    widths = [channels, *branch]
-    return nn.Sequential(trunk(widths, downsample), nn.Flatten(), nn.Linear(flat_size(SIZE, widths), embed))
+def encoder(in_channels: int, downsample: str, channels: Sequence[int], embed_dim: int) -> nn.Sequential:
+    """Build the encoder of one sensor: (B, in_channels, 64, 64) -> (B, embed_dim)."""
+    widths = [in_channels, *channels]
+    trunk = conv_trunk(widths, downsample)
+    return nn.Sequential(trunk, nn.Flatten(), nn.Linear(flattened_size(IMAGE_SIZE, widths), embed_dim))
 
 
-def rgb_alone(downsample: str, branch: Sequence[int], embed: int, head: Sequence[int]) -> FusionNet:
-    """The RGB half of `late`: what the second sensor has to beat."""
-    return FusionNet(encoder(RGB_CHANNELS, downsample, branch, embed), nn.Identity(), First(), mlp([embed, *head, 1]))
+def rgb_only(
+    points: nn.Module, downsample: str, channels: Sequence[int], embed_dim: int, head_dims: Sequence[int]
+) -> FusionNet:
+    """Build the RGB half of `late`: what a second sensor has to beat."""
+    rgb = encoder(RGB_CHANNELS, downsample, channels, embed_dim)
+    return FusionNet(rgb, nn.Identity(), RgbOnly(), mlp([embed_dim, *head_dims, 1]))
 
 
-def lidar_alone(downsample: str, branch: Sequence[int], embed: int, head: Sequence[int]) -> FusionNet:
-    """The LiDAR half of `late`."""
-    return FusionNet(
-        nn.Identity(), encoder(LIDAR_CHANNELS, downsample, branch, embed), Second(), mlp([embed, *head, 1])
-    )
+def lidar_only(
+    points: nn.Module, downsample: str, channels: Sequence[int], embed_dim: int, head_dims: Sequence[int]
+) -> FusionNet:
+    """Build the LiDAR half of `late`."""
+    lidar = nn.Sequential(points, encoder(XYZA_CHANNELS, downsample, channels, embed_dim))
+    return FusionNet(nn.Identity(), lidar, LidarOnly(), mlp([embed_dim, *head_dims, 1]))
 
 
-def early(downsample: str, branch: Sequence[int], head: Sequence[int]) -> FusionNet:
-    """The raw inputs, stacked: one trunk sees all channels, pixel by pixel as they lie in the files."""
-    widths = [RGB_CHANNELS + LIDAR_CHANNELS, *branch]
-    tail = nn.Sequential(trunk(widths, downsample), nn.Flatten(), mlp([flat_size(SIZE, widths), *head, 1]))
-    return FusionNet(nn.Identity(), nn.Identity(), Concat(), tail)
+def early(points: nn.Module, downsample: str, channels: Sequence[int], head_dims: Sequence[int]) -> FusionNet:
+    """Build a net of one trunk that sees all channels of both sensors, pixel by pixel as they lie in the files."""
+    widths = [RGB_CHANNELS + XYZA_CHANNELS, *channels]
+    trunk, head = conv_trunk(widths, downsample), mlp([flattened_size(IMAGE_SIZE, widths), *head_dims, 1])
+    return FusionNet(nn.Identity(), points, Concat(), nn.Sequential(trunk, nn.Flatten(), head))
 
 
-def late(downsample: str, branch: Sequence[int], embed: int, head: Sequence[int]) -> FusionNet:
-    """Each modality becomes a vector of `embed` values; the two vectors meet only in the head."""
-    rgb, lidar = (encoder(channels, downsample, branch, embed) for channels in (RGB_CHANNELS, LIDAR_CHANNELS))
-    return FusionNet(rgb, lidar, Concat(), mlp([2 * embed, *head, 1]))
+def late(
+    points: nn.Module, downsample: str, channels: Sequence[int], embed_dim: int, head_dims: Sequence[int]
+) -> FusionNet:
+    """Build a net that turns each sensor into a vector of `embed_dim` values; the vectors meet only in the head."""
+    rgb = encoder(RGB_CHANNELS, downsample, channels, embed_dim)
+    lidar = nn.Sequential(points, encoder(XYZA_CHANNELS, downsample, channels, embed_dim))
+    return FusionNet(rgb, lidar, Concat(), mlp([2 * embed_dim, *head_dims, 1]))
 
 
-def halves(net: FusionNet) -> tuple[FusionNet, FusionNet]:
-    """Each branch of a `late` net under a linear head of its own, to be trained alone; the branches are shared."""
-    width = net.rgb[-1].out_features
+def unimodal_nets(net: FusionNet) -> tuple[FusionNet, FusionNet]:
+    """Give each encoder of a `late` net a linear head, to be trained alone; the encoders are shared with `net`."""
+    embed_dim = net.rgb[-1].out_features
     return (
-        FusionNet(net.rgb, nn.Identity(), First(), nn.Linear(width, 1)),
-        FusionNet(nn.Identity(), net.lidar, Second(), nn.Linear(width, 1)),
+        FusionNet(net.rgb, nn.Identity(), RgbOnly(), nn.Linear(embed_dim, 1)),
+        FusionNet(nn.Identity(), net.lidar, LidarOnly(), nn.Linear(embed_dim, 1)),
     )
 
 
 def intermediate(
     fusion: Callable[[int, int], nn.Module],
+    points: nn.Module,
     downsample: str,
-    branch: Sequence[int],
-    shared: Sequence[int],
-    head: Sequence[int],
+    channels: Sequence[int],
+    shared_channels: Sequence[int],
+    head_dims: Sequence[int],
     **options: int,
 ) -> FusionNet:
-    """Feature maps meet after `branch`; the convolutions `shared` and the head see both."""
-    side = SIZE >> len(branch)
-    fuse = fusion(branch[-1], side, **options)
-    widths = [fuse.widening * branch[-1], *shared]
-    tail = nn.Sequential(trunk(widths, downsample), nn.Flatten(), mlp([flat_size(side, widths), *head, 1]))
-    rgb, lidar = (trunk([channels, *branch], downsample) for channels in (RGB_CHANNELS, LIDAR_CHANNELS))
-    return FusionNet(rgb, lidar, fuse, tail)
+    """Build a net whose feature maps meet after `channels`; the trunk `shared_channels` and the head see both."""
+    side = IMAGE_SIZE >> len(channels)
+    fuse = fusion(channels[-1], side, **options)
+    widths = [fuse.channel_multiplier * channels[-1], *shared_channels]
+    shared, head = conv_trunk(widths, downsample), mlp([flattened_size(side, widths), *head_dims, 1])
+    rgb, lidar = (conv_trunk([first, *channels], downsample) for first in (RGB_CHANNELS, XYZA_CHANNELS))
+    return FusionNet(rgb, nn.Sequential(points, lidar), fuse, nn.Sequential(shared, nn.Flatten(), head))
 
 
 FUSIONS: dict[str, Callable[..., FusionNet]] = {
-    "rgb": rgb_alone,
-    "lidar": lidar_alone,
+    "rgb": rgb_only,
+    "lidar": lidar_only,
     "early": early,
     "late": late,
-    "late_frozen": late,  # the same net; training.branches finds its weights in another way
+    "late_frozen": late,  # the net of `late`; training.frozen finds its weights in another way
     "concat": partial(intermediate, lambda *_: Concat()),
     "add": partial(intermediate, lambda *_: Add()),
     "hadamard": partial(intermediate, lambda *_: Hadamard()),
@@ -103,11 +214,12 @@ FUSIONS: dict[str, Callable[..., FusionNet]] = {
 }
 
 
-def build_fusion(fusion: str, downsample: str, widths: dict, centre: float = 0.0, spread: float = 1.0) -> FusionNet:
-    """The net of one cell; `widths` are those its kind takes, as in `fusion.nets` of params.yaml.
+def build_fusion(
+    fusion: str, downsample: str, widths: dict, depth_mean: float = 0.0, depth_std: float = 1.0
+) -> FusionNet:
+    """Build the net of one cell; `widths` are the arguments of its builder, as in `fusion.nets` of params.yaml.
 
-    Points are seen from `centre` units ahead, in units of `spread`, equally on all axes so that shapes stay true.
+    Points are centred `depth_mean` units ahead and scaled by `depth_std`, equally on all axes so that shapes stay true.
     """
-    net = FUSIONS[fusion](downsample, **widths)
-    points = Standardise([0.0, centre, 0.0, 0.0], [spread, spread, spread, 1.0])  # x, y, z, mask
-    return FusionNet(net.rgb, nn.Sequential(points, net.lidar), net.fuse, net.head)
+    mean, std = [0.0, depth_mean, 0.0, 0.0], [depth_std, depth_std, depth_std, 1.0]  # x, y, z, mask
+    return FUSIONS[fusion](Normalize(mean, std), downsample, **widths)

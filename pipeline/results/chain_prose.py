@@ -5,7 +5,8 @@ A sentence stands only where the numbers bear it. The criterion is rough, whethe
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.results.assessment import BATCHES, LOSS_POINTS, MAX_LOSS, PASS
+from pipeline.evaluation.assessment import BATCHES, LOSS_POINTS, MAX_LOSS, PASS
+from pipeline.report.text import Metrics, with_interval
 from pipeline.results.prose import (
     ALONE,
     CHANCE,
@@ -23,7 +24,6 @@ from pipeline.results.prose import (
     small,
     span,
 )
-from pipeline.results.report import Metrics, with_interval
 
 OVERLAP = (
     "Intervals that overlap do not prove two nets equal: they only mean that these seeds do not show them apart. The "

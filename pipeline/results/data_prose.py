@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.data.raw import CLASSES
-from pipeline.data.split import SPLITS
+from pipeline.core.sensors import CLASSES
+from pipeline.data.splits import SPLITS
+from pipeline.report.dataset.trivial_baselines import Shortcut
+from pipeline.report.significance import wilson_interval
 from pipeline.results.prose import counted, joined
-from pipeline.results.shortcuts import Shortcut
-from pipeline.results.statistics import of_pairs
 
 SHOWN = 10  # faults listed, the rest is counted
 KINDS = {  # a warning in words, of one and of several; copies have sentences of their own
@@ -118,7 +118,7 @@ def _shortcuts(found: Mapping[str, Shortcut], chance: float, test: int) -> str:
         "How much does a single number of a frame give away? A threshold found on the training split names the class "
         f"of the test pairs with accuracy {told}, beside chance {chance:.4f}."
     )
-    low, _ = of_pairs(round(found[best].test * test), test)
+    low, _ = wilson_interval(round(found[best].test * test), test)
     if low > chance:
         return (
             f"{first} A net has to beat {found[best].test:.4f} before its accuracy says that it knows the shape: up to "

@@ -8,7 +8,8 @@ from functools import partial
 from itertools import combinations
 from math import prod
 
-from pipeline.results.evidence import Ablation, Comparison, Figures
+from pipeline.report.fusion.comparisons import Ablation, Comparison, Figures
+from pipeline.report.text import with_interval
 from pipeline.results.prose import (
     LEARN,
     READING,
@@ -28,7 +29,6 @@ from pipeline.results.prose import (
     span,
     tested,
 )
-from pipeline.results.report import with_interval
 
 NO_ABLATION = "No fusion of the matrix was trained with more than one downsampling, so there is nothing to compare.\n"
 WHAT = {

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from math import log
 from typing import Any
 
-from pipeline.results.statistics import LEVEL, Verdict
+from pipeline.metrics.seeds import CONFIDENCE
+from pipeline.report.significance import Verdict
 
 Figures = Mapping[str, Any]
 ENOUGH = 210  # words; where there are fewer, it is told how to read the figures
@@ -143,7 +144,7 @@ def judged(verdicts: Mapping[str, Verdict], other: str, shown: Callable[[float],
     many = f"none of the {len(rest)} others is" if len(rest) > 1 else f"`{near}` is not"
     return [
         f"By the paired test {many} distinguishable from {other}: the smallest p, corrected for the number of "
-        f"comparisons, is {verdicts[near].p:.2g}, and it takes less than {1 - LEVEL:.2g}."
+        f"comparisons, is {verdicts[near].p:.2g}, and it takes less than {1 - CONFIDENCE:.2g}."
     ]
 
 

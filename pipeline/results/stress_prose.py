@@ -5,7 +5,8 @@ What no test shows is called not distinguishable; of causes, only what a net doe
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.results.evidence import Curve, Stress
+from pipeline.report.fusion.comparisons import Curve, Stress
+from pipeline.report.significance import Verdict
 from pipeline.results.prose import (
     LEARN,
     READING,
@@ -28,7 +29,6 @@ from pipeline.results.prose import (
     small,
     tested,
 )
-from pipeline.results.statistics import Verdict
 
 ByScenes = Mapping[int, Mapping[str, Verdict]]  # scenes -> fusion -> verdict beside the reference
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 _FIX = "give the course's lidar_cnn.pt, or set lidar.branch and lidar.head to the net of your file"
 

@@ -78,8 +78,8 @@ def shot(browser: webdriver.Chrome, name: str) -> np.ndarray:
 
 def colourful(picture: np.ndarray) -> int:
     """Pixels that are no grey and not FiftyOne's own orange, blue or red: objects and points."""
-    spread = picture.max(axis=2).astype(int) - picture.min(axis=2)
-    return int((spread > 60).sum())
+    depth_std = picture.max(axis=2).astype(int) - picture.min(axis=2)
+    return int((depth_std > 60).sum())
 
 
 def in_viridis(picture: np.ndarray) -> int:

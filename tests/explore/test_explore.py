@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data import explore
-from pipeline.data.importers import bring_in
-from pipeline.data.pointcloud import read_pcd, turned
-from pipeline.data.raw import DataError, pair_at, read_depth
-from pipeline.data.simulate import simulate
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.raw.format import DataError, pair_at, read_depth
+from pipeline.render.images import to_camera_view
+from pipeline.tools.explore.fiftyone_view import SLICES, build_dataset, export_dataset
+from pipeline.tools.importers.import_dataset import import_dataset
+from pipeline.tools.importers.pointcloud import read_pcd
+from pipeline.tools.simulator.simulate import simulate
 
 SPLITS = {(label, scene): ("train", "val", "test")[scene % 3] for label in (0, 1) for scene in range(5)}
 SAID = {("cubes", "0001"): ("cube", 0.75), ("spheres", "0001"): ("cube", 0.625)}
@@ -21,7 +22,7 @@ SAID = {("cubes", "0001"): ("cube", 0.75), ("spheres", "0001"): ("cube", 0.625)}
 
 @pytest.fixture
 def dataset(raw_folder: Path, here: Path) -> fo.Dataset:
-    return explore.build(raw_folder, None, SPLITS, SAID)
+    return build_dataset(raw_folder, None, SPLITS, SAID)
 
 
 def pair(dataset: fo.Dataset, label: str, scene: int) -> dict[str, fo.Sample]:
@@ -31,13 +32,13 @@ def pair(dataset: fo.Dataset, label: str, scene: int) -> dict[str, fo.Sample]:
 
 
 def test_every_pair_is_a_group_of_three_slices(dataset: fo.Dataset, raw_folder: Path) -> None:
-    assert len(dataset) == 12 and sorted(dataset.group_slices) == sorted(explore.SLICES)
+    assert len(dataset) == 12 and sorted(dataset.group_slices) == sorted(SLICES)
     assert dataset.group_media_types == {"rgb": "image", "lidar": "image", "points": "3d"}
     assert dataset.default_group_slice == "rgb" and not dataset.persistent
     for label, name in enumerate(("cube", "sphere")):
         for scene in range(6):
             found = pair(dataset, name, scene)
-            assert set(found) == set(explore.SLICES)
+            assert set(found) == set(SLICES)
             assert found["rgb"].filepath == str(pair_at(raw_folder, label, scene).rgb)
             assert all(Path(sample.filepath).is_file() for sample in found.values())
 
@@ -65,9 +66,9 @@ def test_tags_and_fields_name_the_split_and_the_mistakes(dataset: fo.Dataset) ->
 def test_the_depth_map_is_exact_and_lies_as_the_picture_does(dataset: fo.Dataset, raw_folder: Path) -> None:
     lidar = pair(dataset, "cube", 2)["lidar"]
     depth = read_depth(pair_at(raw_folder, 0, 2).lidar)
-    assert lidar.depth.map.dtype == np.float32 and (lidar.depth.map == turned(depth)).all()
+    assert lidar.depth.map.dtype == np.float32 and (lidar.depth.map == to_camera_view(depth)).all()
     shown = np.array(Image.open(lidar.filepath))
-    assert ((shown > 0).any(axis=2) == (turned(depth) < 50)).all()
+    assert ((shown > 0).any(axis=2) == (to_camera_view(depth) < 50)).all()
 
 
 def test_the_cloud_is_the_returns_in_space(dataset: fo.Dataset, raw_folder: Path) -> None:
@@ -84,15 +85,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_raw_to_export_to_import_to_raw_are_the_same_bytes(dataset: fo.Dataset, raw_folder: Path, here: Path) -> None:
-    explore.export(dataset, here / "exported")
-    bring_in(str(here / "exported"), here / "back", None, 0, False)
+    export_dataset(dataset, here / "exported")
+    import_dataset(str(here / "exported"), here / "back", None, 0, False)
     assert contents(here / "back") == contents(raw_folder)
 
 
 def test_the_export_needs_nothing_outside_and_fiftyone_reads_it(
     dataset: fo.Dataset, raw_folder: Path, here: Path
 ) -> None:
-    explore.export(dataset, here / "exported")
+    export_dataset(dataset, here / "exported")
     dataset.delete()
     (here / ".explore").rename(here / "gone")
     (here / "exported").rename(here / "moved")  # no absolute path in it
@@ -113,16 +114,16 @@ def dataset_angles(raw_folder: Path) -> list[float]:
 def test_an_export_overwrites_nothing(dataset: fo.Dataset, here: Path) -> None:
     (here / "exported").mkdir()
     with pytest.raises(DataError, match="exported: found something there already"):
-        explore.export(dataset, here / "exported")
+        export_dataset(dataset, here / "exported")
     assert not list((here / "exported").iterdir())
 
 
 def test_a_named_data_set_is_kept_and_not_replaced(raw_folder: Path, here: Path) -> None:
-    kept = explore.build(raw_folder, "cubes and spheres", {}, {})
+    kept = build_dataset(raw_folder, "cubes and spheres", {}, {})
     try:
         assert kept.persistent and "cubes and spheres" in fo.list_datasets()
         with pytest.raises(PipelineError, match="cubes and spheres: FiftyOne has a data set of that name"):
-            explore.build(raw_folder, "cubes and spheres", {}, {})
+            build_dataset(raw_folder, "cubes and spheres", {}, {})
         assert len(fo.load_dataset("cubes and spheres")) == 12
     finally:
         kept.delete()
@@ -135,18 +136,18 @@ def test_an_interrupted_build_leaves_no_data_set_of_that_name(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(explore, "write_pcd", interrupt)
+        patch.setattr("pipeline.tools.explore.fiftyone_view.write_pcd", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            explore.build(raw_folder, "later", {}, {})
+            build_dataset(raw_folder, "later", {}, {})
     assert "later" not in fo.list_datasets() and not list(here.rglob("*.png"))
-    explore.build(raw_folder, "later", {}, {}).delete()
+    build_dataset(raw_folder, "later", {}, {}).delete()
 
 
 def test_no_data_set_takes_the_pictures_of_another(raw_folder: Path, here: Path) -> None:
     other = here / "other" / raw_folder.name
     simulate(other, scenes=2, seed=7)
     built = [
-        explore.build(*each, {}, {}) for each in ((raw_folder, raw_folder.name), (raw_folder, None), (other, None))
+        build_dataset(*each, {}, {}) for each in ((raw_folder, raw_folder.name), (raw_folder, None), (other, None))
     ]
     homes = {Path(dataset.first().filepath) for dataset in built}  # of RGB: the raw files
     for dataset in built:
@@ -160,13 +161,13 @@ def test_no_data_set_takes_the_pictures_of_another(raw_folder: Path, here: Path)
 def test_a_name_that_fiftyone_does_not_take_is_no_fault_of_the_database(
     raw_folder: Path, here: Path, name: str
 ) -> None:
-    kept = explore.build(raw_folder, "a b", {}, {})
+    kept = build_dataset(raw_folder, "a b", {}, {})
     with pytest.raises(PipelineError, match="FiftyOne takes no such name"):
-        explore.build(raw_folder, name, {}, {})
+        build_dataset(raw_folder, name, {}, {})
     kept.delete()
 
 
 def test_a_folder_with_errors_is_refused_before_anything_is_made(raw_folder: Path, here: Path) -> None:
     with pytest.raises(DataError, match="nowhere: found nothing; expected a folder"):
-        explore.build(here / "nowhere", None, {}, {})
+        build_dataset(here / "nowhere", None, {}, {})
     assert not list(here.iterdir())

@@ -1,0 +1,64 @@
+"""Weights of trained nets as files.
+
+Checkpoints are safetensors files: nothing in them can run, and equal weights give equal bytes.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import atomic
+from pipeline.core.runs import checkpoint_path
+
+
+def save_checkpoint(path: Path, weights: dict, about: dict) -> None:
+    """Save tensors with `about` (how to rebuild the net, as JSON can hold it) beside them."""
+    from safetensors.torch import save_file  # torch is slow to import, and readers of tables do without it
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    with atomic(path) as part:
+        # one metadata key: safetensors does not promise an order of several, and the bytes should repeat
+        save_file(tensors, part, metadata={"about": json.dumps(about, sort_keys=True)})
+
+
+def save_checkpoints(folder: Path, models: Mapping[int, Any], about: dict) -> None:
+    """One checkpoint a seed in `folder`/models."""
+    for seed, model in models.items():
+        save_checkpoint(checkpoint_path(folder, seed), model.state_dict(), about | {"seed": seed})
+
+
+def load_checkpoint(path: Path) -> tuple[dict, dict]:
+    """(tensors on the CPU, about); raises PipelineError if the file is absent or not one of ours."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()["about"])
+            return {name: file.get_tensor(name) for name in file.keys()}, about
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: not found; run `dvc repro` to make it") from None
+    except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
+        raise PipelineError(
+            f"{path}: not a checkpoint of this project ({error}); name another file, or make it again by `dvc repro`"
+        ) from None
+
+
+def restore(path: Path, kind: str, build: Callable[..., nn.Module], device: torch.device) -> nn.Module:
+    """Build the net that a checkpoint describes by `build(**net)`, load its weights, and return it in eval mode.
+
+    Raises PipelineError if the checkpoint is absent, is of another kind, or does not fit the net.
+    """
+    weights, about = load_checkpoint(path)
+    if about.get("kind") != kind:
+        raise PipelineError(f"{path}: found a net of kind {about.get('kind')}, expected {kind}; run `dvc repro`")
+    try:
+        model = build(**about["net"])
+        model.load_state_dict(weights)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise PipelineError(f"{path}: weights do not fit the net it names ({error}); run `dvc repro`") from None
+    return model.to(device, memory_format=torch.channels_last).eval()

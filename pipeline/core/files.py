@@ -1,0 +1,128 @@
+"""Files that appear whole or not at all: text, JSON, tables, arrays, folders."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from pipeline.core.errors import PipelineError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, to say later which one it was."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary sibling of `path` to write to; it takes the name `path` only if the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    try:
+        yield Path(name)
+        os.chmod(name, 0o644)  # mkstemp makes it private; results are to be shared
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A hidden sibling of `folder` to fill; it replaces `folder` only if the block ends well."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def resumable_folder(folder: Path, key: str) -> Iterator[Path]:
+    """`atomic_folder` that keeps what a killed or interrupted run has done, for the next one with the same `key`.
+
+    `key` says what is being made from what; remains under another key are thrown away, and so are those of a failure.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    mark = partial / "key"
+    if not mark.is_file() or mark.read_text() != key:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        write_text(mark, key)
+    try:
+        yield partial
+    except Exception:  # not KeyboardInterrupt: that is to be gone on from
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    mark.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    os.rename(partial, folder)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` atomically, UTF-8 with Unix line ends on every system."""
+    with atomic(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically; not-a-number is refused, so that every reader can parse the file."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; raises PipelineError if the file is absent or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: not found; run `dvc repro` to make it") from None
+    except ValueError as error:
+        raise PipelineError(f"{path}: not valid JSON ({error}); delete it and run `dvc repro`") from None
+
+
+def read_tsv(path: Path) -> "pd.DataFrame":
+    """Read a tab-separated table; raises PipelineError if the file is absent or broken."""
+    import pandas as pd  # half a second that most readers do without
+
+    try:
+        return pd.read_csv(path, sep="\t")
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: not found; run `dvc repro` to make it") from None
+    except (ValueError, OSError) as error:
+        raise PipelineError(
+            f"{path}: not a readable table ({str(error).strip()}); delete it and run `dvc repro`"
+        ) from None
+
+
+def write_npy(path: Path, array: np.ndarray) -> None:
+    """Write one .npy file atomically."""
+    with atomic(path) as part, part.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def read_npy(path: Path, mmap_mode: str | None = None) -> np.ndarray:
+    """Read one .npy file without unpickling; raises PipelineError if it is absent, truncated or not an array."""
+    try:
+        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("an archive of arrays")
+        return array
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: not found; run `dvc repro` to make it") from None
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
+        raise PipelineError(f"{path}: not a whole .npy array ({error}); delete it and run `dvc repro`") from None

@@ -1,0 +1,100 @@
+"""TODO."""
+
+from math import exp, log, log1p
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pipeline.core.errors import PipelineError
+from pipeline.metrics.classification import Metrics
+from pipeline.metrics.contrastive import clip_loss
+
+
+def retrieval_ranks(queries: Tensor, keys: Tensor) -> Tensor:
+    """(N, D), (N, D) -> (N,) rank of key i for query i by dot product, 0 = first. A tie counts against it."""
+    similarity = queries @ keys.T  # (N, N)
+    own = similarity.diagonal().unsqueeze(1)
+    return (similarity >= own).sum(dim=1) - 1
+
+
+def retrieval_metrics(rgb: Tensor, lidar: Tensor) -> Metrics:
+    """(N, D) unit rows each -> share of pictures whose LiDAR is the first, or among the first five, of all N.
+
+    `mean_rank` counts from 1. `reverse` asks with LiDAR for RGB. Chance is 1/N, 5/N and (N + 1)/2.
+    """
+    forward, reverse = retrieval_ranks(rgb, lidar), retrieval_ranks(lidar, rgb)
+    return {
+        "top1": _share(forward < 1),
+        "top5": _share(forward < 5),
+        "mean_rank": float(forward.double().mean()) + 1,
+        "top1_reverse": _share(reverse < 1),
+        "top5_reverse": _share(reverse < 5),
+        "mean_rank_reverse": float(reverse.double().mean()) + 1,
+        "chance_top1": 1 / len(rgb),
+        "chance_top5": min(1.0, 5 / len(rgb)),
+        "chance_mean_rank": (len(rgb) + 1) / 2,
+    }
+
+
+def alignment_uniformity(rgb: Tensor, lidar: Tensor) -> Metrics:
+    """(N, D) unit rows each -> alignment and uniformity (Wang and Isola 2020), with alignment's chance.
+
+    Alignment is the mean squared distance within true pairs, 0 at best; its chance is that of all other pairs.
+    Uniformity is the log mean of exp(-2 d^2) over all pairs of one sensor: 0 = all alike, near -4 = evenly spread.
+    """
+    distance = 2 - 2 * (rgb @ lidar.T).double()  # (N, N), squared, of unit vectors
+    own = distance.diagonal()
+    return {
+        "alignment": float(own.mean()),
+        "chance_alignment": float((distance.sum() - own.sum()) / max(1, distance.numel() - len(own))),
+        "uniformity_rgb": _uniformity(rgb),
+        "uniformity_lidar": _uniformity(lidar),
+    }
+
+
+def contrastive_metrics(rgb: Tensor, lidar: Tensor, scale: float, batch: int) -> Metrics:
+    """(N, D) unit rows each -> symmetric cross-entropy in batches, every pair counted once, its chance and floor.
+
+    Chance is ln B: nothing is known. The floor is ln(1 + (B - 1) exp(-scale B / (B - 1))): B unit vectors cannot all
+    point apart, so at best a pair's similarity is 1 and that of all others -1 / (B - 1). Of uneven batches, the means.
+    """
+    parts = list(zip(rgb.split(batch), lidar.split(batch), strict=True))
+    sizes = [len(part) for part, _ in parts]
+
+    def mean(values: list[float]) -> float:
+        return sum(value * size for value, size in zip(values, sizes, strict=True)) / len(rgb)
+
+    return {
+        "loss": mean([float(clip_loss(a, b, scale)) for a, b in parts]),
+        "chance_loss": mean([log(size) for size in sizes]),
+        "floor_loss": mean([log1p((size - 1) * exp(-scale * size / max(1, size - 1))) for size in sizes]),
+    }
+
+
+def projection_metrics(projected: Tensor, target: Tensor, mean: Tensor) -> Metrics:
+    """(N, D) each, and the (D,) mean of the training targets -> mean squared error beside that of the mean, and R2.
+
+    Features after a ReLU all point roughly the same way: the cosine of the mean stands beside that of the projector.
+    """
+    error = float(F.mse_loss(projected, target))
+    baseline = float(F.mse_loss(mean.expand_as(target), target))
+    if not baseline:
+        raise PipelineError(
+            "the LiDAR classifier gives every pair the same features: it learnt nothing, lower lidar.lr"
+        )
+    return {
+        "loss": error,
+        "chance_loss": baseline,
+        "r2": 1 - error / baseline,
+        "cosine": float(F.cosine_similarity(projected, target).mean()),
+        "chance_cosine": float(F.cosine_similarity(mean.expand_as(target), target).mean()),
+    }
+
+
+def _share(hits: Tensor) -> float:
+    return float(hits.double().mean())
+
+
+def _uniformity(rows: Tensor) -> float:
+    return float(torch.pdist(rows).square().mul(-2).exp().double().mean().log()) if len(rows) > 1 else 0.0

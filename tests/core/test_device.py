@@ -1,0 +1,170 @@
+import signal
+import threading
+from pathlib import Path
+from time import monotonic, sleep, thread_time
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.core.device import (
+    Cancelled,
+    autocast,
+    build_seeded,
+    compute_seconds,
+    make_generator,
+    map_seeds,
+    peak_memory,
+    precision,
+    raise_if_cancelled,
+    reset_peak_memory,
+)
+
+CPU = torch.device("cpu")
+
+
+def until_stopped() -> None:
+    """A training that would go on for ten seconds."""
+    end = monotonic() + 10
+    while monotonic() < end:
+        raise_if_cancelled()
+        sleep(0.001)
+    pytest.fail("was not stopped")
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    turns = {"b": threading.Event(), "c": threading.Event(), "a": threading.Event()}
+    turns["b"].set()
+    following = {"b": "c", "c": "a", "a": "b"}
+
+    def work(item: str) -> str:  # ends in the order b, c, a
+        assert turns[item].wait(10)
+        turns[following[item]].set()
+        return item.upper()
+
+    assert map_seeds(work, ["a", "b", "c"], CPU) == ["A", "B", "C"]
+
+
+def test_items_run_side_by_side_on_a_cpu() -> None:
+    barrier = threading.Barrier(5)  # passed only if all five are there at once
+    assert len(map_seeds(lambda _: barrier.wait(10), range(5), CPU)) == 5
+
+
+def test_first_weights_do_not_depend_on_who_else_is_building() -> None:
+    def weights(seed: int) -> float:
+        return build_seeded(seed, lambda: nn.Linear(300, 300).weight.sum().item())
+
+    alone = [weights(seed) for seed in range(4)]
+    assert all(map_seeds(weights, range(4), CPU) == alone for _ in range(10))
+
+
+def test_items_run_one_after_another_elsewhere() -> None:
+    def work(item: int) -> tuple[int, bool]:
+        return item, threading.current_thread() is threading.main_thread()
+
+    assert map_seeds(work, [1, 2], torch.device("meta")) == [(1, True), (2, True)]
+
+
+@pytest.mark.parametrize("failing", [0, 2])
+def test_the_first_failure_wins_and_ends_its_siblings(failing: int) -> None:
+    barrier, ended = threading.Barrier(3), []
+
+    def work(item: int) -> None:
+        barrier.wait(10)
+        if item == failing:
+            raise ValueError(f"item {item}")
+        try:
+            until_stopped()
+        except Cancelled:
+            ended.append(item)
+            raise
+
+    with pytest.raises(ValueError, match=f"item {failing}"):
+        map_seeds(work, [0, 1, 2], CPU)
+    assert sorted(ended) == [item for item in (0, 1, 2) if item != failing]
+
+
+@pytest.fixture
+def heeding_ctrl_c():
+    """A shell starts background jobs with Ctrl-C ignored, and tests may run in one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("delay", [0, 0.1])  # while the work is handed out, while it is waited for
+def test_ctrl_c_ends_all(delay: float, heeding_ctrl_c: None) -> None:
+    def work(item: int) -> None:
+        sleep(delay)
+        if item == 0:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        until_stopped()
+
+    start = monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        map_seeds(work, [0, 1, 2], CPU)
+    assert monotonic() - start < 5
+
+
+def test_a_failure_does_not_stop_the_next_run() -> None:
+    with pytest.raises(ZeroDivisionError):
+        map_seeds(lambda item: 1 // item, [0, 1], CPU)
+    raise_if_cancelled()  # the main thread is never asked
+    assert map_seeds(lambda item: raise_if_cancelled() or item, [0, 1], CPU) == [0, 1]
+
+
+def test_a_seed_repeats_its_weights() -> None:
+    first, again, other = (build_seeded(seed, lambda: nn.Linear(3, 2)) for seed in (4, 4, 5))
+    assert torch.equal(first.weight, again.weight) and torch.equal(first.bias, again.bias)
+    assert not torch.equal(first.weight, other.weight)
+
+
+def test_a_generator_repeats_and_leaves_the_global_one_alone() -> None:
+    before = torch.get_rng_state()
+    first, again, other = (torch.randperm(100, generator=make_generator(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_clock_counts_this_threads_computing_alone() -> None:
+    stop = threading.Event()
+
+    def busy() -> None:
+        while not stop.is_set():
+            sum(range(1000))
+
+    other = threading.Thread(target=busy)
+    start = compute_seconds(CPU)
+    other.start()
+    sleep(0.2)
+    stop.set()
+    other.join()
+    assert compute_seconds(CPU) - start < 0.1
+    start, until = compute_seconds(CPU), thread_time() + 0.05
+    while thread_time() < until:
+        pass
+    assert compute_seconds(CPU) - start >= 0.05
+
+
+def test_autocast_multiplies_in_the_chosen_precision() -> None:
+    ones = torch.ones(2, 2)
+    with autocast(CPU):
+        product = ones @ ones
+    assert product.dtype == precision(CPU) and product.tolist() == [[2, 2], [2, 2]]
+
+
+def test_a_peak_is_measured_and_can_start_anew() -> None:
+    reset_peak_memory(CPU)
+    before = peak_memory(CPU)
+    block = torch.ones(100 * 2**18)  # 100 MB
+    high = peak_memory(CPU)
+    del block
+    assert high - before == pytest.approx(100, abs=10) and peak_memory(CPU) == pytest.approx(high, abs=10)
+    reset_peak_memory(CPU)
+    assert peak_memory(CPU) < high - 50
+
+
+def test_a_system_without_proc_still_has_a_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.core.device.Path", lambda _: Path("/no/such/file"))
+    reset_peak_memory(CPU)
+    assert peak_memory(CPU) > 50

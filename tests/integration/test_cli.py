@@ -1,0 +1,102 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from pipeline.config.types import FusionName
+from pipeline.tools.simulator.simulate import simulate
+from support.commands import ROOT
+
+
+def pipeline(*arguments: str | Path, cwd: Path = ROOT) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of `python -m pipeline`."""
+    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60)
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def test_simulate_writes_a_set_that_check_accepts(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    assert pipeline("simulate", folder, "--scenes", "6", "--seed", "3") == (
+        0,
+        f"{folder}: 6 scenes, 12 pairs, seed 3\n",
+        "",
+    )
+    assert pipeline("check", folder) == (0, f"{folder}: 12 pairs, no fault found\n", "")
+
+
+def test_simulate_overwrites_nothing(tmp_path: Path) -> None:
+    code, out, err = pipeline("simulate", tmp_path, "--scenes", "1")
+    assert (code, out) == (1, "") and not list(tmp_path.iterdir())
+    assert err == (
+        f"error: {tmp_path}: found something there already; expected a new name; choose another or remove it\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def some_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough that with one less every split has some."""
+    folder = tmp_path_factory.mktemp("some") / "set"
+    simulate(folder, scenes=20, seed=0)
+    return folder
+
+
+def test_check_says_by_its_exit_code_what_it_found(some_scenes: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(some_scenes, tmp_path / "set"))
+    (folder / "notes.txt").touch()
+    code, out, err = pipeline("check", folder)
+    assert (code, err) == (3, "") and "40 pairs, 0 errors, 1 warning" in out
+    (folder / "cubes/rgb/0001.png").unlink()
+    code, out, err = pipeline("check", folder, "--json")
+    told = json.loads(out)
+    assert (code, err) == (1, "") and told["pairs"] == 39
+    assert [fault["kind"] for fault in told["errors"]] == ["unpaired"]
+    assert sorted(fault["kind"] for fault in told["warnings"]) == ["imbalance", "stray"]
+
+
+def test_check_names_every_fault_on_a_line_of_its_own(some_scenes: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(some_scenes, tmp_path / "set"))
+    depth, picture = folder / "cubes/lidar/0001.npy", folder / "spheres/rgb/0004.png"
+    depth.write_bytes(depth.read_bytes()[:-1])
+    picture.write_bytes(b"no picture")
+    code, out, err = pipeline("check", folder)
+    assert (code, err) == (1, "") and out.startswith(f"{folder}: 40 pairs, 2 errors, 0 warnings\n")
+    told = [line for line in out.splitlines() if ": found " in line]
+    first, second = sorted(told)
+    assert first.startswith(f"  {depth}: found ") and second.startswith(f"  {picture}: found ")
+
+
+def test_check_of_an_absent_folder_is_one_line(tmp_path: Path) -> None:
+    code, out, err = pipeline("check", tmp_path / "nowhere")
+    assert (code, err) == (1, "") and "0 pairs, 1 error, 0 warnings" in out
+    line = f"  {tmp_path / 'nowhere'}: found nothing; expected a folder; restore it or simulate a set"
+    assert [told for told in out.splitlines() if ": found " in told] == [line]
+
+
+def test_explore_without_fiftyone_names_the_extra(raw_folder: Path, tmp_path: Path) -> None:
+    code, out, err = pipeline("explore", raw_folder, cwd=tmp_path)
+    assert (code, out) == (1, "") and "pip install -r requirements-explore.txt" in err and "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_senseless_option_is_refused_before_any_work(tmp_path: Path) -> None:
+    code, _, err = pipeline("simulate", tmp_path / "set", "--scenes", "0")
+    assert code == 2 and "scenes" in err and "Traceback" not in err and not list(tmp_path.iterdir())
+
+
+def test_params_says_what_is_asked_for_and_refuses_an_unknown_fusion(tmp_path: Path) -> None:
+    whole = (ROOT / "smoke.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(whole)
+    code, out, _ = pipeline("params", cwd=tmp_path)
+    assert code == 0 and "4 cells: late-maxpool, concat-maxpool, rgb-maxpool, late-strided" in out
+    assert "device: " in out and "float" in out
+    (tmp_path / "params.yaml").write_text(whole.replace("fusion: rgb,", "fusion: middle,"))
+    code, _, err = pipeline("params", cwd=tmp_path)
+    assert code == 1 and err.startswith("error: params.yaml: matrix.rgb-maxpool.fusion is 'middle'")
+    assert all(f"'{name}'" in err for name in get_args(FusionName)) and "Traceback" not in err

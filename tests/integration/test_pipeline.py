@@ -1,0 +1,217 @@
+"""The one true run: a fresh checkout, the smoke parameters, 40 scenes, and the commands that a user types."""
+
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+from pipeline.core.files import read_npy
+from pipeline.core.runs import checkpoint_path
+from support.commands import ENVIRONMENT, TUNINGS, read, set_params, shell, stages_run
+
+PICTURES = "data", "contact", "fusion", "costs", "confusion", "predictions", "curve", "stress", "cilp", "similarity"
+PICTURES += ("labels",)
+
+pytestmark = pytest.mark.slow
+
+
+def test_every_result_is_there(project):
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    cells = [f"fusion/{cell}" for cell in params["matrix"]]
+    for run in [*cells, "lidar", "cilp", "project", *TUNINGS]:
+        metrics = read(project, f"{run}/metrics.json")
+        assert {"parameters", "epochs", "seconds_per_epoch", "peak_memory_mb"} <= set(metrics)
+        assert any(name.startswith("chance") for name in metrics)
+        assert (project / "runs" / run / "history.tsv").exists()
+        for seed in params["seeds"]:
+            assert checkpoint_path(project / "runs" / run, seed).exists()
+    assert read(project, "prepare/metrics.json")["train"] == {"cubes": 28, "spheres": 28}
+    report = (project / "runs" / "report" / "report.md").read_text()
+    for picture in PICTURES:
+        assert f"({picture}.png)" in report and (project / "runs" / "report" / f"{picture}.png").stat().st_size > 5000
+    summary = read(project, "report/summary.json")
+    assert [f"fusion/{cell}" for cell in summary["accuracy"]] == cells
+    assert 0 <= summary["tuned_everything_accuracy"] <= 1
+    assert summary["chance_accuracy"] == 0.5 and summary["chance_top1"] == 1 / 16
+
+
+def test_the_html_report_is_whole_and_says_what_the_summary_says(project):
+    page = (project / "runs" / "report" / "report.html").read_text()
+    assert page.count('src="data:image/png;base64,') == len(PICTURES)
+    assert not re.search(r'(src|href)="(https?:)?//', page)
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.S) for row in re.findall(r"<tr>(.*?)</tr>", page, re.S)]
+    told = {row[0]: [figure.split(" ")[0] for figure in row[1:]] for row in reversed(rows) if row}
+    for cell, accuracy in read(project, "report/summary.json")["accuracy"].items():
+        assert f"{accuracy:.4f}" in told[cell], cell
+
+
+def test_every_cell_is_asked_about_the_same_test_pairs(project):
+    split = pd.read_csv(project / "runs" / "prepare" / "arrays" / "split.tsv", sep="\t")
+    test, seeds = (split["split"] == "test").sum(), 2
+    for path in [
+        *(project / "runs" / "fusion").glob("*/logits.npy"),
+        *(project / "runs" / "curve").glob("*/logits.npy"),
+    ]:
+        assert read_npy(path).shape[-2:] == (seeds, test), path
+    said = read_npy(project / "runs" / "stress" / "logits.npy")  # the clean pairs are the first test scenes
+    places = split[split["split"] == "test"].reset_index(drop=True).reset_index()  # in the order of the logits
+    scene_pairs = places.pivot(index="scene", columns="class", values="index")
+    shown = scene_pairs.sort_values("cubes").to_numpy()[: said.shape[-1] // 2].flatten()
+    cells = read(project, "stress/metrics.json")["cells"]
+    for cell, logits in zip(cells, said[:, 0], strict=True):
+        told = read_npy(project / "runs" / "fusion" / cell / "logits.npy")[:, shown]
+        assert ((told > 0) == (logits > 0)).all() and told == pytest.approx(logits, abs=0.02), cell
+
+
+def test_evaluate_repeats_the_figures_of_the_stages(project):
+    for name, figures in read(project, "evaluate/metrics.json")["trained"].items():
+        told = read(project, f"{name}/metrics.json")
+        assert figures == {key: told[key] for key in figures} and figures
+
+
+def test_everything_is_clean_and_a_second_run_does_nothing(project):
+    assert shell(project, "git status --porcelain") == ""
+    assert "up to date" in shell(project, "dvc status")
+    start = time.perf_counter()
+    assert stages_run(shell(project, "dvc repro")) == set()
+    assert time.perf_counter() - start < 30  # measured elsewhere; here only against running something unseen
+    assert shell(project, "git status --porcelain") == ""
+
+
+def test_offline_wandb_runs_lie_there_without_an_account(project):
+    # four cells; one point of the curve; lidar, cilp, project; two tunings; three nets on 10 labels and on all
+    assert len(list((project / "wandb").glob("offline-run-*/run-*.wandb"))) == 4 + 1 + 3 + 2 + 3 * 2
+
+
+def test_metrics_and_plots_compare_two_revisions(project):
+    assert "tuned_everything_accuracy" in shell(project, "dvc metrics show")
+    assert "late-strided" in shell(project, "dvc metrics show runs/fusion/*/metrics.json")
+    set_params(project, classify__projector__epochs=1)
+    ran = stages_run(shell(project, "dvc repro"))
+    assert ran <= {"classify@projector", "evaluate", "report"} and "classify@projector" in ran
+    assert len(shell(project, "dvc metrics diff").splitlines()) < 24
+    changed = shell(project, "dvc metrics diff --targets runs/classify/projector/metrics.json")
+    assert "epochs" in changed and "seconds_per_epoch" in changed
+    assert "classify.projector.epochs" in shell(project, "dvc params diff")
+    page = shell(project, "dvc plots diff HEAD").strip().removeprefix("file://")
+    assert "runs_classify_projector_history_tsv" in Path(page).read_text()
+    shell(project, "git checkout -q . && dvc checkout -q")
+
+
+def test_a_cell_that_is_added_is_the_only_one_trained(project):
+    added = "'+matrix.late_frozen-maxpool={fusion: late_frozen, downsample: maxpool, epochs: 1}'"
+    ran = stages_run(shell(project, f"dvc exp run -S {added}"))
+    assert ran == {"fusion@late_frozen-maxpool", "compare", "stress", "evaluate", "report"} | ran & {"ablation"}
+    metrics = read(project, "fusion/late_frozen-maxpool/metrics.json")
+    assert metrics["trainable_parameters"] == 128 * 64 + 64 + 64 + 1  # the head alone
+    assert "late_frozen" in (project / "runs" / "report" / "report.md").read_text()
+    shell(project, "git checkout -q . && git clean -fdq runs && dvc checkout -q")
+
+
+def test_one_cells_parameter_reruns_that_cell_and_its_readers(project):
+    set_params(project, **{"matrix__late-strided__epochs": 2})
+    ran = stages_run(shell(project, "dvc repro"))
+    assert "fusion@late-strided" in ran
+    assert ran <= {"fusion@late-strided", "compare", "ablation", "stress", "evaluate", "report"}
+    shell(project, "git checkout -q . && dvc checkout -q")
+
+
+def test_the_same_run_gives_the_same_bytes(project):
+    models = {path: path.read_bytes() for path in (project / "runs").rglob("*.safetensors")}
+    shell(project, "dvc repro -f -s fusion@late-strided cilp")
+    for folder in ("fusion/late-strided", "cilp"):
+        for path in (project / "runs" / folder).rglob("*.safetensors"):
+            assert path.read_bytes() == models[path], path
+    assert "history.tsv" not in shell(project, "git status --porcelain")
+    shell(project, "git checkout -q . && dvc checkout -q")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fusion__lr": -1}, "fusion.lr"),
+        ({"lidar__epoch": 3}, "lidar.epoch"),
+        ({"matrix__late-maxpool__fusion": "middle"}, "'hadamard', 'matmul', 'gated' or 'attention'"),
+        ({"curve__fusions": ["middle"]}, "'hadamard', 'matmul', 'gated' or 'attention'"),
+    ],
+)
+def test_bad_parameters_are_refused_by_name(project, changes, message):
+    set_params(project, **changes)
+    try:
+        output = shell(project, "python -m stages.prepare", expect=1)
+        assert message in output and "Traceback" not in output
+    finally:
+        shell(project, "git checkout -q .")
+
+
+@pytest.mark.parametrize("cell", ["middle-maxpool", "late-pooled", "late"])
+def test_an_unknown_cell_on_the_command_line_is_refused_with_those_that_exist(project, cell):
+    output = shell(project, f"python -m stages.fusion {cell}", expect=1)
+    assert f"error: {cell}: found no such cell in matrix of params.yaml" in output and "Traceback" not in output
+    assert "late-maxpool, concat-maxpool, rgb-maxpool, late-strided" in output
+    assert shell(project, "git status --porcelain") == ""
+
+
+def test_a_broken_file_stops_the_run_and_nothing_is_lost(project):
+    frame = project / "data" / "cubes" / "lidar" / "0003.npy"
+    whole = frame.read_bytes()
+    frame.unlink()  # a hard link to DVC's cache would pass the damage on
+    frame.write_bytes(whole[:100])
+    try:
+        output = shell(project, "dvc repro", expect=255)
+        assert "cubes/lidar/0003.npy" in output and "Traceback" not in output
+        assert not list((project / "runs" / "prepare").glob(".*partial*"))
+    finally:
+        frame.write_bytes(whole)
+        shell(project, "git checkout -q . && dvc checkout -q")
+    assert stages_run(shell(project, "dvc repro")) == set()
+
+
+def wait_for_training(project: Path, training: subprocess.Popen, runs: int) -> None:
+    """Until the stage has opened its wandb run, and a moment more: it is then in its epochs."""
+    deadline = time.monotonic() + 60
+    while len(list((project / "wandb").glob("offline-run-*"))) == runs:
+        assert training.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(3)
+    assert training.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("command", "blow", "code"),
+    [
+        ("dvc repro -s fusion@late-strided", signal.SIGKILL, -9),
+        ("python -m stages.fusion late-strided", signal.SIGINT, 130),
+    ],
+)
+def test_an_interrupted_training_leaves_nothing_that_looks_finished(project, command, blow, code):
+    set_params(project, **{"matrix__late-strided__epochs": 100_000})
+    folder, runs = project / "runs" / "fusion" / "late-strided", len(list((project / "wandb").glob("offline-run-*")))
+    for path in (folder / "metrics.json", folder / "history.tsv"):
+        path.unlink()
+    shutil.rmtree(folder / "models")
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background job ignores it and so would its children
+    training = subprocess.Popen(
+        command.split(), cwd=project, env=ENVIRONMENT, start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    signal.signal(signal.SIGINT, before)
+    wait_for_training(project, training, runs)
+    children = psutil.Process(training.pid).children(recursive=True)
+    training.send_signal(blow)
+    if blow == signal.SIGKILL:
+        for child in children:  # DVC's death is not that of the stage it started
+            child.kill()
+    _, errors = training.communicate(timeout=30)
+    assert training.returncode == code
+    assert not (folder / "metrics.json").exists() and not (folder / "models").exists()
+    if blow == signal.SIGINT:
+        assert "error: interrupted" in errors and "Traceback" not in errors
+    shell(project, "git checkout -q . && dvc checkout -q")
+    assert stages_run(shell(project, "dvc repro")) == set()

@@ -1,0 +1,123 @@
+"""The true run once more, as Weights & Biases has it: the same numbers as in the files."""
+
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline.core.runs import checkpoint_path
+from support.commands import TUNINGS, read, shell
+from support.offline import Logged, read_run, runs
+
+pytestmark = pytest.mark.slow
+CELL = "fusion/late-strided"
+CHAIN = ["lidar", "cilp", "project", *TUNINGS]
+
+
+@pytest.fixture(scope="module")
+def logged(project) -> dict[str, Logged]:
+    """Run name -> what its first training left in wandb/."""
+    found: dict[str, Logged] = {}
+    for path in runs(project):
+        run = read_run(path)
+        found.setdefault(run.run.display_name, run)
+    return found
+
+
+@pytest.mark.parametrize("name", [CELL, *CHAIN])
+def test_rows_are_those_of_the_files(project, logged, name):
+    tables = [
+        pd.read_csv(project / "runs" / name / f"{kind}.tsv", sep="\t").set_index("epoch")
+        for kind in ("history", "timings")
+    ]
+    expected = pd.concat(tables, axis=1)
+    rows = [item for item in logged[name].history if "lr" in item]  # wandb gives media the epoch they came after
+    assert [item["epoch"] for item in rows] == expected.index.tolist()
+    for item, (_, told) in zip(rows, expected.iterrows(), strict=True):
+        said = {key: value for key, value in item.items() if not key.startswith("_") and key != "epoch"}
+        assert said == pytest.approx(told.to_dict(), rel=1e-8, abs=1e-12)
+    wanted = {"lr", "train_loss", "val_loss", "gradient_norm", "seconds", "samples_per_second", "peak_memory_mb"}
+    wanted |= {"temperature"} if name == "cilp" else set()
+    wanted |= set() if name in ("cilp", "project") else {"train_accuracy", "val_accuracy", "train_f1", "val_f1"}
+    assert wanted <= set(expected)
+
+
+@pytest.mark.parametrize("name", [CELL, *CHAIN])
+def test_counts_times_and_memory_are_one_number_everywhere(project, logged, name):
+    metrics = read(project, f"{name}/metrics.json")
+    summary = {key: value for key, value in logged[name].summary.items() if not key.startswith("_")}
+    assert {key: summary[key] for key in metrics} == metrics
+    assert logged[name].config["parameters"] == metrics["parameters"]
+    timings = pd.read_csv(project / "runs" / name / "timings.tsv", sep="\t")
+    assert metrics["seconds"] == round(timings["seconds"].sum(), 3)
+    assert metrics["seconds_per_epoch"] == round(timings["seconds"].mean(), 3)
+    assert metrics["peak_memory_mb"] == round(timings["peak_memory_mb"].max(), 1)
+
+
+def test_the_report_has_the_same_costs(project):
+    rows = (project / "runs" / "report" / "report.md").read_text().splitlines()
+    metrics = read(project, "fusion/late-maxpool/metrics.json")
+    told = next(row for row in rows if row.startswith("| late-maxpool") or row.startswith("| late "))
+    assert f"{metrics['parameters']:,}" in told and f"{metrics['seconds_per_epoch']:.2f}" in told, told
+
+
+@pytest.mark.parametrize("name", [CELL, *CHAIN])
+def test_a_run_says_what_it_is_and_where_it_comes_from(project, logged, name):
+    config, params = logged[name].config, yaml.safe_load((project / "params.yaml").read_text())
+    section = params["classify"][name.split("/")[1]] if name in TUNINGS else params[name.split("/")[0]]
+    recipe = {key: section[key] for key in ("lr", "batch", "schedule", "clip")}
+    assert {key: config[key] for key in recipe} == recipe
+    assert config["seeds"] == params["seeds"] and config["device"] == "cpu"
+    assert config["data"] == yaml.safe_load((project / "data.dvc").read_text())["outs"][0]["md5"]
+    assert config["architecture"].count("\n") > 2 and logged[name].run.job_type == name.split("/")[0]
+    assert "commit" not in config  # it was run before the first one
+
+
+def test_a_cell_names_its_fusion_and_net(logged):
+    config = logged[CELL].config
+    assert config["fusion"] == "late" and config["downsample"] == "strided" and config["widths"]["embed"] > 0
+
+
+@pytest.mark.parametrize("name", [CELL, *CHAIN])
+def test_the_checkpoint_that_is_shipped_lies_beside_the_run(project, logged, name):
+    (model,) = logged[name].artifacts["model"]
+    assert model.aliases == {"latest", "best", "seed0"}
+    (copy,) = model.files.values()
+    assert copy.read_bytes() == checkpoint_path(project / "runs" / name, 0).read_bytes()
+
+
+def test_media_are_where_there_is_something_to_see(logged):
+    tables = {
+        name: {found.name.split("-")[-1] for found in run.artifacts.get("run_table", [])}
+        for name, run in logged.items()
+    }
+    for name in (CELL, "lidar", *TUNINGS):
+        assert tables[name] == {"predictions", "confusion_table"}
+        assert sum(file.endswith(".pts.json") for file in logged[name].files) == 3
+    assert any("similarity" in file for file in logged["cilp"].files)
+
+
+def test_wandb_finds_them_for_a_sync(project):
+    assert "offline-run-" in shell(project, "WANDB_SILENT=false wandb sync --dry-run")
+
+
+def test_disabled_gives_the_same_bytes(project):
+    folder = project / "runs" / CELL
+    files = [*(folder / "models").iterdir(), folder / "history.tsv", folder / "logits.npy"]
+    before, count = [path.read_bytes() for path in files], len(runs(project))
+    shell(project, "WANDB_MODE=disabled python -m stages.fusion late-strided")
+    assert [path.read_bytes() for path in files] == before and len(runs(project)) == count
+    shell(project, "git checkout -q . && dvc checkout -q -f")
+
+
+def test_an_experiment_is_a_group_even_in_the_queue(project):
+    """DVC's queue trains in a copy of the project and throws it away: the runs must outlive it."""
+    old = set(runs(project))
+    shell(project, "dvc exp run -q --temp -n dusky-tern -S matrix.late-strided.epochs=2 fusion@late-strided")
+    (path,) = set(runs(project)) - old
+    run = read_run(path)
+    assert run.run.run_group == "dusky-tern" == run.config["experiment"] and run.config["epochs"] == 2
+    assert run.config["commit"] == shell(project, "git rev-parse HEAD").strip() == run.config["baseline"]
+    assert run.config["dirty"]  # its params are not those of the commit
+    (model,) = run.artifacts["model"]
+    assert "dusky-tern" in model.aliases and all(copy.exists() for copy in model.files.values())
+    shell(project, "dvc exp remove dusky-tern && git checkout -q . && dvc checkout -q -f")

@@ -1,0 +1,131 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.raw.duplicates import find_duplicates, find_near_duplicates
+from pipeline.raw.index import Rows
+from pipeline.raw.scan import FRAME_STATS, _measure
+
+FOLDER = Path("set")
+
+
+def rows(label: list[int], scene: list[int]) -> Rows:
+    there = np.ones(len(label), bool)
+    return Rows(np.array(label, np.uint8), np.array(scene), there, there)
+
+
+def frame(row: int, column: int, depth: float = 24, size: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """An object of one colour and one range at a place."""
+    rgb, ranges = np.zeros((64, 64, 4), np.uint8), np.full((64, 64), 50, np.float32)
+    rgb[row : row + size, column : column + size, :3] = (200, 100, 50)
+    ranges[row : row + size, column : column + size] = depth
+    return rgb, ranges
+
+
+def near(frames: list[tuple[np.ndarray, np.ndarray]], side: list[int], label: list[int] | None = None) -> list[str]:
+    """What is said of such frames, one a scene."""
+    rgb, depth = (np.stack(each) for each in zip(*frames, strict=True))
+    count = len(frames)
+    measures = _measure(rgb, depth, np.ones(count, bool))
+    told = find_near_duplicates(
+        FOLDER,
+        rows(label or [0] * count, list(range(count))),
+        measures,
+        np.array(side),
+        lambda at: (rgb[at], depth[at]),
+    )
+    return [fault.found for fault in told]
+
+
+def test_the_same_object_a_little_nearer_is_near() -> None:
+    assert near([frame(20, 20), frame(20, 20, depth=24.2)], [0, 2]) == [
+        "nearly the frames of scene 0000, which lies in another split"
+    ]
+
+
+@pytest.mark.parametrize(
+    "other", [frame(21, 20), frame(20, 22), frame(20, 20, depth=25), frame(20, 20, size=11)], ids=str
+)
+def test_another_place_range_or_size_is_not_near(other: tuple) -> None:
+    assert near([frame(20, 20), other], [0, 2]) == []
+
+
+def test_another_colour_is_not_near() -> None:
+    rgb, depth = frame(20, 20)
+    brighter, darker = rgb.copy(), rgb.copy()
+    brighter[..., 0][rgb[..., 0] > 0] += 40
+    darker[..., 0][rgb[..., 0] > 0] -= 5
+    assert near([(rgb, depth), (brighter, depth)], [0, 2]) == []
+    assert len(near([(rgb, depth), (darker, depth)], [0, 2])) == 1
+
+
+def test_near_scenes_in_one_split_are_let_be() -> None:
+    assert near([frame(20, 20), frame(20, 20, depth=24.2)], [1, 1]) == []
+    assert near([frame(20, 20), frame(20, 20, depth=24.2)], [0, -1]) == []
+
+
+def test_the_other_class_is_not_looked_at() -> None:
+    assert near([frame(20, 20), frame(20, 20, depth=24.2)], [0, 2], label=[0, 1]) == []
+
+
+def test_exact_copies_are_left_to_the_other_check() -> None:
+    assert near([frame(20, 20), frame(20, 20)], [0, 2]) == []
+
+
+# --- exact
+
+
+def measured(count: int) -> np.ndarray:
+    """Frames that differ in both sensors."""
+    measures = np.zeros(count, FRAME_STATS)
+    measures["good"], measures["returns"], measures["lit"] = True, 100, 50
+    measures["rgb"][:, 0] = measures["lidar"][:, 1] = np.arange(count) + 1
+    return measures
+
+
+def told(measures: np.ndarray, label: list[int], side: list[int]) -> list[tuple[str, str]]:
+    found = find_duplicates(FOLDER, rows(label, list(range(len(label)))), measures, np.array(side))
+    return [(fault.kind, str(fault.path)) for fault in found]
+
+
+def test_frames_that_differ_are_no_duplicates() -> None:
+    assert told(measured(4), [0, 0, 1, 1], [0, 1, 0, 2]) == []
+
+
+def test_every_copy_but_the_first_is_told_by_sensor() -> None:
+    measures = measured(4)
+    measures["lidar"][1:] = measures["lidar"][0]
+    assert told(measures, [0, 0, 0, 0], [0, 0, 1, -1]) == [
+        ("duplicate", "set/cubes/lidar/0001.npy"),
+        ("leak", "set/cubes/lidar/0002.npy"),
+        ("duplicate", "set/cubes/lidar/0003.npy"),
+    ]
+
+
+def test_a_copy_in_the_other_class_is_worse_than_one_in_another_split() -> None:
+    measures = measured(2)
+    measures["rgb"][1] = measures["rgb"][0]
+    assert told(measures, [0, 1], [0, 2]) == [("two-classes", "set/spheres/rgb/0001.png")]
+
+
+def test_frames_that_show_nothing_or_are_broken_are_not_copies() -> None:
+    measures = measured(4)
+    measures["rgb"][:] = 7
+    measures["lit"][:2], measures["good"][3] = 0, False
+    assert told(measures, [0] * 4, [0, 1, 2, 0]) == []
+
+
+def test_a_folder_of_nearly_equal_frames_is_no_more_work_than_another() -> None:
+    count = 20_000
+    measures = measured(count)
+    measures["look"] = np.random.default_rng(0).random((count, 7)) / 10  # all within reach of all: 200 million pairs
+    blank = np.zeros((1, 64, 64, 4), np.uint8), np.full((1, 64, 64), 50, np.float32)
+    seen: list[int] = []
+
+    def frames(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        seen.append(at.size)
+        return tuple(np.broadcast_to(each, (at.size, *each.shape[1:])) for each in blank)
+
+    find_near_duplicates(FOLDER, rows([0] * count, list(range(count))), measures, np.arange(count) % 3, frames)
+    assert sum(seen) / 2 <= 6 * count

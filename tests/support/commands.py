@@ -1,0 +1,59 @@
+"""The commands that a user types, run in a folder of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+STAGES = [
+    "prepare",
+    "fusion",
+    "compare",
+    "ablation",
+    "curve",
+    "stress",
+    "lidar",
+    "cilp",
+    "project",
+    "classify",
+    "labels",
+    "evaluate",
+]
+STAGES += ["report"]
+TUNINGS = ["classify/projector", "classify/everything"]
+ENVIRONMENT = os.environ | {
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "1",
+    "WANDB_MODE": "offline",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+} | {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}  # fmt: skip
+
+
+def shell(folder: Path, command: str, expect: int = 0) -> str:
+    done = subprocess.run(command, shell=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == expect, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def set_params(folder: Path, **changes) -> None:
+    """`set_params(folder, fusion__lr=1)` sets fusion.lr."""
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    for name, value in changes.items():
+        section = params
+        *path, last = name.split("__")
+        for part in path:
+            section = section[part]
+        section[last] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def stages_run(output: str) -> set[str]:
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
+def read(folder: Path, name: str) -> dict:
+    return json.loads((folder / "runs" / name).read_text())

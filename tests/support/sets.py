@@ -1,0 +1,50 @@
+"""Data sets packed, compared and brought in."""
+
+import zipfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.tools.importers.import_dataset import ImportSettings, import_dataset
+from pipeline.tools.importers.open_source import open_source
+from pipeline.tools.importers.source import Source
+
+
+def pack(path: Path, folder: Path, prefix: str = "", only: str = "") -> Path:
+    """The files of `folder` whose names begin with `only`, as an archive."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for each in sorted(folder.rglob("*.*")):
+            name = each.relative_to(folder).as_posix()
+            if name.startswith(only):
+                file.write(each, prefix + name)
+    return path
+
+
+def same(left: Path, right: Path) -> bool:
+    """The same files with the same bytes."""
+    names = [sorted(path.relative_to(each).as_posix() for path in each.rglob("*.*")) for each in (left, right)]
+    return names[0] == names[1] and all((left / n).read_bytes() == (right / n).read_bytes() for n in names[0])
+
+
+def take(source: Path, scenes: int | None = None, seed: int = 0, skip: bool = False) -> ImportSettings:
+    """`tmp_path/in/set` -> `tmp_path/data`."""
+    return import_dataset(str(source), source.parent.parent / "data", scenes, seed, skip)
+
+
+def count_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file of a source will be read."""
+    count: Counter[str] = Counter()
+
+    def open_counted(where: str) -> Source:
+        source = open_source(where)
+
+        def read(name: str) -> bytes:
+            count[name] += 1
+            return source.read(name)
+
+        return replace(source, read=read)
+
+    monkeypatch.setattr("pipeline.tools.importers.import_dataset.open_source", open_counted)
+    return count

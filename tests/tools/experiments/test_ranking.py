@@ -1,0 +1,157 @@
+"""The best of all experiments: what Git holds of them, by which figure they are put in order, and a true queue."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.core.errors import PipelineError
+from pipeline.tools.experiments.ranking import best, ranked
+from pipeline.tools.experiments.revisions import Training, arrays_here, trainings
+from support.commands import shell
+
+LATE, ADD = "late-maxpool", "add-maxpool"
+
+
+def metrics(val_loss: float, accuracy: float = 0.9) -> dict:
+    return {"val_loss": val_loss, "val_loss_ci95": 0.01, "accuracy": accuracy, "accuracy_ci95": 0.02, "chance": 0.5}
+
+
+def trained(place: str, cell: str, figures: dict, arrays: str = "a.dir", **params) -> Training:
+    params = {f"matrix.{cell}.fusion": cell.split("-")[0], f"matrix.{cell}.epochs": 4, "fusion.lr": 1e-3} | params
+    return Training(cell, params, figures, arrays, [place])
+
+
+def write(folder: Path, cells: dict[str, float], lr: float = 1e-3, arrays: str = "a.dir") -> None:
+    """What a finished run leaves that `trainings` reads: cell -> its validation loss."""
+    stages: dict = {"prepare": {"outs": [{"path": "runs/prepare/arrays", "md5": arrays}]}}
+    for cell, val_loss in cells.items():
+        params = {"params.yaml": {"fusion.lr": lr, f"matrix.{cell}": {"fusion": cell.split("-")[0], "epochs": 4}}}
+        stages[f"fusion@{cell}"] = {"deps": [{"path": "runs/prepare/arrays", "md5": arrays}], "params": params}
+        path = folder / "runs" / "fusion" / cell / "metrics.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(metrics(val_loss)))
+    (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
+    (folder / "params.yaml").write_text(yaml.safe_dump({"matrix": {cell: {} for cell in cells}}))
+
+
+@pytest.fixture
+def history(tmp_path, monkeypatch) -> Path:
+    """A commit of two cells; on top of it an experiment, `quick-fox`, with another rate."""
+    write(tmp_path, {LATE: 0.3, ADD: 0.2})
+    shell(tmp_path, "git init -q . && git add -A && git commit -qm first")
+    write(tmp_path, {LATE: 0.1, ADD: 0.2}, lr=1e-4)
+    start = shell(tmp_path, "git rev-parse HEAD").strip()
+    shell(tmp_path, "git checkout -q --detach && git commit -qam experiment")
+    shell(
+        tmp_path,
+        f"git update-ref refs/exps/{start[:2]}/{start[2:]}/quick-fox HEAD && git update-ref refs/exps/stash HEAD",
+    )
+    shell(tmp_path, "git checkout -q -f master || git checkout -q -f main")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_training_of_workspace_commits_and_experiments_is_found_once(history):
+    commit = "commit " + shell(history, "git rev-parse HEAD")[:7]
+    found = {(each.cell, each.params["fusion.lr"], each.metrics["val_loss"]): each.places for each in trainings()}
+    assert found == {
+        (LATE, 1e-3, 0.3): ["workspace", commit],
+        (ADD, 1e-3, 0.2): ["workspace", commit],
+        (LATE, 1e-4, 0.1): ["quick-fox"],
+        (ADD, 1e-4, 0.2): ["quick-fox"],
+    }
+    assert arrays_here() == "a.dir"
+
+
+def test_a_cell_that_left_the_matrix_or_lost_its_figures_does_not_count(history):
+    (history / "params.yaml").write_text(yaml.safe_dump({"matrix": {LATE: {}}}))
+    (history / "runs" / "fusion" / LATE / "metrics.json").write_text("{")
+    assert all("workspace" not in each.places for each in trainings())
+
+
+def test_without_git_the_workspace_counts_alone(tmp_path, monkeypatch):
+    write(tmp_path, {ADD: 0.2})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert [each.places for each in trainings()] == [["workspace"]]
+    monkeypatch.setenv("PATH", "")
+    assert [each.places for each in trainings()] == [["workspace"]]
+
+
+def test_nothing_trained_yet_is_one_clear_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(
+        PipelineError, match="dvc.lock: found no trained cell here, .*run `make repro`, then `make sweep`"
+    ):
+        trainings()
+
+
+def test_the_best_is_chosen_by_validation_and_not_by_test():
+    found = [
+        trained("workspace", LATE, metrics(0.2, accuracy=1.0)),
+        trained("quick-fox", ADD, metrics(0.1, accuracy=0.8)),
+    ]
+    assert [each.cell for each in ranked(found, "a.dir")] == [ADD, LATE]
+    said = best(found, "a.dir", top=10)
+    assert f"2 trainings in 2 places (workspace, commits, experiments): {ADD} of quick-fox." in said
+    assert "validation loss 0.100000 ± 0.010000, test accuracy 0.8000 ± 0.0200; chance 0.5." in said
+    assert "0 of the 1 others lie within its 95% interval" in said and "dvc exp apply quick-fox" in said
+
+
+def test_neighbours_within_the_interval_are_counted():
+    found = [trained(str(loss), LATE, metrics(loss)) for loss in (0.1, 0.105, 0.11, 0.12)]
+    assert "2 of the 3 others lie within its 95% interval" in best(found, "a.dir", top=1)
+
+
+def test_losses_on_other_validation_pairs_are_left_out():
+    found = [trained("workspace", LATE, metrics(0.2)), trained("quick-fox", LATE, metrics(0.1), arrays="b.dir")]
+    assert [each.places for each in ranked(found, "a.dir")] == [["workspace"]]
+    assert [each.places for each in ranked(found, None)] == [["workspace"]]
+    assert "Left out: 1 training on other data" in best(found, "a.dir", top=10)
+    with pytest.raises(PipelineError, match="found 2 trainings, 2 of them on other data or another split"):
+        ranked(found, "c.dir")
+
+
+def test_the_table_shows_the_parameters_that_make_a_difference():
+    found = [
+        trained("workspace", LATE, metrics(0.2)),
+        trained("quick-fox", LATE, metrics(0.1), **{"fusion.lr": "1e-05"}),
+        trained("quick-fox", ADD, metrics(0.3), **{f"matrix.{ADD}.epochs": 9}),  # the only one of its cell
+    ]
+    head, _, first, *_ = best(found, "a.dir", top=2).splitlines()
+    told = [[word.strip() for word in line.strip("|").split("|")] for line in (head, first)]
+    assert told[0] == ["experiment", "cell", "lr", "validation loss", "test accuracy", "chance"]
+    assert told[1][:3] == ["quick-fox", LATE, "1e-05"]
+
+
+def test_a_single_seed_has_no_interval():
+    alone = metrics(0.1) | {"val_loss_ci95": None, "accuracy_ci95": None}
+    said = best([trained("workspace", LATE, alone)], "a.dir", top=10)
+    assert "validation loss 0.100000, test accuracy 0.9000; chance" in said and "One seed: no interval" in said
+
+
+@pytest.mark.slow
+def test_a_queue_of_experiments_is_run_listed_compared_and_judged(project):
+    fewer = "-S ~matrix.rgb-maxpool -S ~matrix.late-strided"  # two cells are enough
+    shell(project, f"dvc exp run --queue -S fusion.lr=1e-4,1e-3 {fewer}")
+    shell(project, "WANDB_MODE=disabled dvc exp run --run-all --jobs 2")  # others count the runs of the first
+    try:
+        names = shell(project, "dvc exp list --name-only").split()
+        assert len(names) == 2
+        table = shell(project, "dvc exp show --md --only-changed --drop '^(runs|data|pipeline|stages)'")
+        assert all(name in table for name in names) and "fusion.lr" in table
+        changed = shell(project, f"dvc metrics diff {' '.join(names)}").splitlines()
+        assert 2 <= len(changed) < 24 and all(len(line) < 120 for line in changed)
+        assert "fusion.lr" in shell(project, f"dvc params diff {' '.join(names)}")
+        page = Path(shell(project, f"dvc plots diff {' '.join(names)}").strip().removeprefix("file://")).read_text()
+        assert "validation loss, mean over seeds" in page and all(name in page for name in names)
+        said = shell(project, "python -m pipeline best --top 50")
+        rows = [line.split("|")[1:-1] for line in said.splitlines() if line.startswith("| ")]
+        losses = [float(row[-3].split("±")[0]) for row in rows[1:]]
+        assert losses == sorted(losses) and all(name in said for name in names)
+        assert shell(project, "git status --porcelain") == ""  # the queue works in copies
+    finally:
+        shell(project, "dvc exp remove --all-commits && git checkout -q . && dvc checkout -q")

@@ -1,0 +1,75 @@
+"""Late fusion of frozen nets: the branches learn alone, then stay as they are."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.config.types import Recipe
+from pipeline.data.arrays import Batch, Batches
+from pipeline.models.fusion import build_fusion
+from pipeline.training.frozen import fit_frozen_late, fit_of
+from pipeline.training.loop import Task, fit, timing_metrics
+from pipeline.training.objectives import pair_objective
+
+RECIPE = Recipe(lr=0.01, batch_size=4, warmup_fraction=0.0, schedule="constant", grad_clip_norm=1.0)
+WIDTHS = {"channels": [2, 3], "embed_dim": 4, "head_dims": [5]}
+
+
+def task(seen: list) -> Task:
+    torch.manual_seed(0)
+    rgb, lidar = torch.rand(8, 4, 64, 64), torch.rand(8, 4, 64, 64)
+    label = torch.tensor([0.0, 1.0] * 4)
+    batches = Batches(lambda rows: Batch(rgb[rows], lidar[rows], label[rows]), torch.arange(8), 4)
+
+    def evaluate(net: nn.Module) -> dict[str, float]:
+        seen.append(copy.deepcopy(net.state_dict()))
+        return {"val_loss": 1.0 / len(seen)}
+
+    return Task(build_fusion("late_frozen", "strided", WIDTHS), pair_objective, batches, evaluate)
+
+
+def test_the_branches_learn_alone_and_the_head_last():
+    seen: list[dict] = []
+    whole = task(seen)
+    start = copy.deepcopy(whole.model.state_dict())
+    rows = []
+    fitted = fit_frozen_late(whole, RECIPE, 2, 0, lambda seed, row: rows.append(row))
+    rgb, lidar, last = seen[:2], seen[2:4], seen[4:]
+    end = whole.model.state_dict()
+    for name in start:
+        branch = name.split(".")[0]
+        if branch == "head":
+            assert not torch.equal(end[name], start[name])
+        else:
+            trained = {"rgb": rgb, "lidar": lidar}[branch][-1][name]
+            assert not torch.equal(trained, start[name])
+            assert all(torch.equal(net[name], trained) for net in last)
+    assert {name.split(".")[0] for name in rgb[0]} == {"rgb", "head"} and "lidar.1.0.0.weight" in lidar[0]
+    assert [row["epoch"] for row in rows] == [1, 2] == [row["epoch"] for row in fitted.history]
+
+
+def test_what_it_took_is_what_all_three_trainings_took(monkeypatch):
+    took, real = (
+        iter([1.0, 2.0, 10.0, 20.0, 100.0, 200.0]),
+        timing_metrics,
+    )  # two epochs of each branch, then of the head
+    monkeypatch.setattr(
+        "pipeline.training.loop.timing_metrics", lambda _, samples, peak: real(next(took), samples, peak)
+    )
+    rows = []
+    fitted = fit_frozen_late(task([]), RECIPE, 2, 0, lambda seed, row: rows.append(row))
+    assert [row["seconds"] for row in rows] == [111.0, 222.0] == [row["seconds"] for row in fitted.history]
+    assert [row["samples_per_second"] for row in rows] == pytest.approx([8 / 111, 8 / 222], abs=1e-3)
+    assert fitted.best == fitted.history[int(fitted.best["epoch"]) - 1]
+
+
+def test_its_peak_is_the_largest_of_all_three_trainings(monkeypatch):
+    peaks = iter([50.0, 60.0, 900.0, 80.0, 300.0, 300.0])
+    monkeypatch.setattr("pipeline.training.loop.peak_memory", lambda device: next(peaks))
+    assert fit_frozen_late(task([]), RECIPE, 2, 0, lambda seed, row: None).peak_memory_mb == 900.0
+
+
+def test_all_other_fusions_are_trained_in_one_go():
+    assert fit_of("late_frozen") is fit_frozen_late and fit_of("late") is fit_of("concat") is fit
