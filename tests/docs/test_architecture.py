@@ -1,0 +1,44 @@
+"""docs/architecture.md describes the project as it is: rooms, imports, stages, the graph."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+from support.commands import ROOT, shell
+from support.documents import rows
+
+PAGE = ROOT / "docs" / "architecture.md"
+ROOMS = {name.strip("`"): imports for name, _, imports in rows(PAGE, "room")}
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """Return the rooms that a file names in import statements, inside functions too."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.module]
+    return {node.module.split(".")[1] for node in nodes if node.module.startswith("pipeline.")}
+
+
+def test_the_rooms_are_the_folders_of_the_library() -> None:
+    assert set(ROOMS) == {path.parent.name for path in (ROOT / "pipeline").glob("*/__init__.py")}
+
+
+def test_rooms_import_as_the_table_says() -> None:
+    for room, allowed in ROOMS.items():
+        permitted = set(ROOMS) if allowed == "all rooms" else set(allowed.split(", ")) | {room}
+        for path in (ROOT / "pipeline" / room).rglob("*.py"):
+            assert imported_rooms(path) <= permitted, path
+
+
+def test_the_table_of_stages_is_dvcs() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert [name.strip("`") for name, _ in rows(PAGE, "stage")] == list(stages)
+
+
+def test_the_graph_is_dvcs() -> None:
+    drawn = PAGE.read_text().split("```mermaid")[1].split("```")[0]
+    lines = [line.strip().split(" --> ") for line in drawn.splitlines() if "-->" in line]
+    arrows = [(source, target) for source, targets in lines for target in targets.split(" & ")]
+    dag = shell(ROOT, f"{Path(sys.executable).parent}/dvc dag --collapse-foreach-matrix --dot")
+    assert arrows and sorted(arrows) == sorted(re.findall(r'"(.+)" -> "(.+)"', dag))
