@@ -151,13 +151,13 @@ def test_geometry_literally():
 
 def test_projection_beside_the_mean():
     target = torch.tensor([[0.0, 0.0], [2.0, 2.0]])
-    figures = projection_metrics(torch.tensor([[0.0, 0.0], [2.0, 1.0]]), target, mean=torch.tensor([1.0, 1.0]))
+    figures = projection_metrics(torch.tensor([[0.0, 0.0], [2.0, 1.0]]), target, train_mean=torch.tensor([1.0, 1.0]))
     assert figures["loss"] == 0.25 and figures["chance_loss"] == 1.0 and figures["r2"] == 0.75
     assert figures["chance_cosine"] == pytest.approx(0.5)  # of (0, 0), which has no direction, and of (2, 2)
-    of_mean = projection_metrics(torch.ones(2, 2), target, mean=torch.tensor([1.0, 1.0]))
+    of_mean = projection_metrics(torch.ones(2, 2), target, train_mean=torch.tensor([1.0, 1.0]))
     assert of_mean["r2"] == 0.0
     with pytest.raises(PipelineError, match="same features"):
-        projection_metrics(target, torch.ones(2, 2), mean=torch.ones(2))
+        projection_metrics(target, torch.ones(2, 2), train_mean=torch.ones(2))
 
 
 def test_prefixed():
