@@ -40,5 +40,5 @@ def test_every_page_of_docs_is_linked_from_the_readme() -> None:
 
 
 def test_every_picture_of_docs_is_seen_on_a_page() -> None:
-    shown = {Path(link).name for page in PAGES for link in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text())}
-    assert shown == {picture.name for picture in (ROOT / "docs").glob("*.png")}
+    used = {Path(link).name for page in PAGES for link in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text())}
+    assert used == {picture.name for picture in (ROOT / "docs").glob("*.png")}
