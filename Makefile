@@ -38,7 +38,7 @@ sweep: repro
 	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages|accuracy)|Executor|State|.*_ci95' --sort-by leader.val_loss
 	@python -m pipeline best
 
-# params.yaml takes over presets/course.yaml or presets/full.yaml, whose heads say for which data and how long
+# presets/course.yaml and presets/full.yaml say for which data and how long; back: git restore params.yaml
 course full: $(READY)
 	python -m pipeline preset $@
 	$(MAKE) run
@@ -62,9 +62,9 @@ lint: $(READY)
 # data/ and runs/ stay as they are
 smoke: $(READY)
 	rm -rf .smoke && mkdir -p .smoke/.dvc
-	cp -r pipeline stages pretrained presets params.yaml dvc.yaml .dvcignore .smoke/
-	cd .smoke && python -m pipeline preset smoke && dvc config -q core.no_scm true
-	cd .smoke && python -m pipeline simulate data --scenes 40 && dvc add -q data && dvc repro
+	cp -r pipeline stages pretrained dvc.yaml .dvcignore .smoke/
+	python -m pipeline preset smoke --out .smoke/params.yaml
+	cd .smoke && dvc config -q core.no_scm true && python -m pipeline simulate data --scenes 40 && dvc add -q data && dvc repro
 	@cd .smoke && python -m pipeline results
 
 image:
