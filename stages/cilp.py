@@ -1,8 +1,7 @@
 """Pretrain an RGB and a LiDAR embedder contrastively: runs/cilp/."""
 
 from dataclasses import asdict
-
-from torch import nn
+from typing import Any
 
 from pipeline.config.params import load_params
 from pipeline.core.device import build_seeded, setup_device
@@ -29,10 +28,12 @@ def main() -> None:
     # a cube and the sphere of its scene share a batch: where and which colour cannot tell them apart, only shape can
     train = Batches(data.with_depth, data.scene_pairs("train"), section.batch_size)
     val, test = (Batches(data.with_depth, data.scene_pairs(name)) for name in ("val", "test"))
-    net = {name: getattr(section, name) for name in ("channels", "norm", "hidden_dims", "embed_dim", "temperature")}
+    net: dict[str, Any] = {
+        name: getattr(section, name) for name in ("channels", "norm", "hidden_dims", "embed_dim", "temperature")
+    }
     net |= data.depth_stats
 
-    def validate(model: nn.Module) -> EpochMetrics:
+    def validate(model: CILP) -> EpochMetrics:
         metrics = cilp_metrics(model, val, section.batch_size)
         return {"temperature": metrics.pop("temperature"), **add_prefix("val", metrics)}
 

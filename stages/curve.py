@@ -60,7 +60,8 @@ def main(scenes: int) -> None:
 
         trainer = TRAINERS.get(fusion, fit)
         _, results = fit_and_test(tasks, section, section.epochs, evaluate, log, device, trainer)
-        return [result.logits for result in results], aggregate_seeds([result.metrics for result in results])
+        logits = [result.logits for result in results if result.logits is not None]
+        return logits, aggregate_seeds([result.metrics for result in results])
 
     # one tracked run for all fusions: its epochs count on from fusion to fusion
     with Tracker(folder, params.seeds, section.epochs * len(section.fusions), device, asdict(section)) as tracker:

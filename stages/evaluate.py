@@ -9,11 +9,11 @@ from pipeline.core.files import write_json
 from pipeline.core.runs import run_folder
 from pipeline.data.arrays import load_arrays
 from pipeline.evaluation.assessment import Assessment, summarize_assessments
-from pipeline.evaluation.reproduce import TOLERANCE, assert_reproduced, restore_net
+from pipeline.evaluation.reproduce import TOLERANCE, assert_reproduced, restore_cell, restore_classifier
 from pipeline.evaluation.scores import score_cell, score_chain, score_classifier, score_course, score_lidar
 from pipeline.metrics.classification import Metrics
 from pipeline.metrics.seeds import aggregate_seeds
-from pipeline.transfer.chain import PARTS, build_untrained_chain, load_chain, read_descriptions
+from pipeline.transfer.chain import Chain, build_untrained_chain, load_chain, read_descriptions
 from pipeline.transfer.tuning import TUNINGS
 
 Scores = dict[str, Metrics]  # of one seed, by run; `classify` is the zero-shot classifier
@@ -33,9 +33,9 @@ def main() -> None:
         loss = scores["cilp"]["course_loss"]
         marks = {"zero-shot": score_course(loss, chain.classifier(), data)}
         for cell in params.matrix:
-            scores[f"fusion/{cell}"] = score_cell(restore_net(f"fusion/{cell}", seed, device), data)
+            scores[f"fusion/{cell}"] = score_cell(restore_cell(cell, seed, device), data)
         for tuning in TUNINGS:
-            tuned = restore_net(f"classify/{tuning}", seed, device)
+            tuned = restore_classifier(tuning, seed, device)
             scores[f"classify/{tuning}"] = scores["classify"] | score_classifier(tuned, data)
             marks[tuning] = score_course(loss, tuned, data)
         bar.update()
@@ -60,7 +60,9 @@ def main() -> None:
     classifiers = [name for name in runs if "accuracy" in trained[0][name]]
     result = {
         "trained": metrics,
-        "untrained": {part: aggregate_seeds([scores[part] for scores in untrained]) for part in (*PARTS, "classify")},
+        "untrained": {
+            part: aggregate_seeds([scores[part] for scores in untrained]) for part in (*Chain._fields, "classify")
+        },
         "assessment": summarize_assessments(assessments),
         "accuracies": {name: [scores[name]["accuracy"] for scores in trained] for name in classifiers},
     }

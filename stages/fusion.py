@@ -1,6 +1,7 @@
 """Train one cell of the fusion study over all seeds: runs/fusion/<fusion>-<downsample>/."""
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,11 @@ def main(name: str) -> None:
     train = Batches(data.with_xyza, data.splits["train"], section.batch_size)
     val, test = (Batches(data.with_xyza, data.splits[split]) for split in ("val", "test"))
     label = data.label[test.rows]
-    net = {"fusion": cell.fusion, "downsample": cell.downsample, "widths": asdict(getattr(section.nets, cell.fusion))}
+    net: dict[str, Any] = {
+        "fusion": cell.fusion,
+        "downsample": cell.downsample,
+        "widths": asdict(getattr(section.nets, cell.fusion)),
+    }
     net |= data.depth_stats
     validate = make_validate(pair_logits, val, data.label[val.rows])
 

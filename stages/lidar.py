@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -28,7 +29,7 @@ def main() -> None:
     train = Batches(data.with_depth, data.splits["train"], section.batch_size)
     val, test = (Batches(data.with_depth, data.splits[name]) for name in ("val", "test"))
     label = data.label[test.rows]
-    net = {"channels": section.channels, "head_dims": section.head_dims}
+    net: dict[str, Any] = {"channels": section.channels, "head_dims": section.head_dims}
     net |= data.depth_stats if weights is None else {}  # the course's weights take depth as it is
     source = {} if weights is None else {"weights_sha256": sha256(weights)}
     validate = make_validate(lidar_logits, val, data.label[val.rows])

@@ -1,6 +1,7 @@
 """Train the projector from CILP's RGB embedding to the LiDAR classifier's features: runs/project/."""
 
 from dataclasses import asdict
+from typing import Any
 
 from torch import nn
 
@@ -11,7 +12,7 @@ from pipeline.core.files import write_json
 from pipeline.core.runs import run_folder
 from pipeline.data.arrays import Batches, Examples, load_arrays
 from pipeline.metrics.classification import Metrics, add_prefix
-from pipeline.models.cilp import build_projector
+from pipeline.models.cilp import CILP, LidarClassifier, build_projector
 from pipeline.training.loop import FitResult, Task
 from pipeline.training.objectives import projection_objective
 from pipeline.training.seeds import SeedResult, train_over_seeds
@@ -27,12 +28,13 @@ def main() -> None:
 
     def embed(seed: int) -> Examples:
         """Run every pair once through both frozen nets; the projector trains on their outputs."""
-        return projector_examples(load_part("lidar", seed, device), load_part("cilp", seed, device), pairs)
+        lidar, cilp = load_part("lidar", LidarClassifier, seed, device), load_part("cilp", CILP, seed, device)
+        return projector_examples(lidar, cilp, pairs)
 
     examples = dict(zip(params.seeds, map_seeds(embed, params.seeds, device), strict=True))
     means = {seed: each.targets[data.splits["train"]].mean(dim=0).cpu() for seed, each in examples.items()}
     embed_dim, target_dim = (side.shape[1] for side in examples[params.seeds[0]])
-    net = {"embed_dim": embed_dim, "hidden_dims": section.hidden_dims, "target_dim": target_dim}
+    net: dict[str, Any] = {"embed_dim": embed_dim, "hidden_dims": section.hidden_dims, "target_dim": target_dim}
     models = {seed: build_seeded(seed, lambda: build_projector(**net)) for seed in params.seeds}
 
     def score(seed: int, model: nn.Module, split: str) -> Metrics:

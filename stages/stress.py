@@ -1,21 +1,21 @@
 """Test every trained cell on pairs under sensor faults, without retraining: runs/stress/."""
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from pipeline.config.params import load_params
-from pipeline.core.checkpoints import restore
 from pipeline.core.device import map_seeds, setup_device
 from pipeline.core.errors import PipelineError, run_command
 from pipeline.core.files import write_json, write_npy
-from pipeline.core.runs import RUNS, checkpoint_path, run_folder
+from pipeline.core.runs import run_folder
 from pipeline.data.arrays import load_arrays
+from pipeline.evaluation.reproduce import restore_cell
 from pipeline.evaluation.robustness import build_conditions, condition_logits
 from pipeline.metrics.classification import majority_accuracy
 from pipeline.metrics.seeds import aggregate_seeds
-from pipeline.models.fusion import build_fusion
 
 
 def main() -> None:
@@ -31,20 +31,19 @@ def main() -> None:
 
     def cell_logits(cell: str) -> np.ndarray:
         """Return (conditions, S, N) logits of the cell's nets."""
-        paths = [checkpoint_path(RUNS / "fusion" / cell, seed) for seed in params.seeds]
-        nets = [restore(path, "fusion", build_fusion, device) for path in paths]
+        nets = [restore_cell(cell, seed, device) for seed in params.seeds]
         return np.stack(map_seeds(lambda net: condition_logits(net, conditions, data.rays), nets, device), axis=1)
 
     logits = {cell: cell_logits(cell) for cell in tqdm(params.matrix, desc="stress", unit="cell", disable=None)}
     accuracy = {cell: ((each > 0) == (label.numpy() > 0)).mean(axis=2) for cell, each in logits.items()}
-    table = [
+    table: list[dict[str, Any]] = [
         {"cell": cell, "fault": fault, "severity": severity}
-        | aggregate_seeds([{"accuracy": float(seed)} for seed in accuracy[cell][place]])
+        | dict(aggregate_seeds([{"accuracy": float(seed)} for seed in accuracy[cell][place]]))
         for cell in logits
         for place, (fault, severity) in enumerate(conditions)
     ]
     write_npy(folder / "logits.npy", np.stack(list(logits.values())))  # (cells, conditions, S, N)
-    about = {"pairs": len(label), "chance": majority_accuracy(label)}
+    about: dict[str, Any] = {"pairs": len(label), "chance": majority_accuracy(label)}
     about |= {"conditions": list(conditions), "cells": list(logits)}
     write_json(folder / "metrics.json", about | {"accuracy": table})
     print(f"stress: {len(logits)} cells under {len(conditions)} conditions, {len(label)} pairs each")

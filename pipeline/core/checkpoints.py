@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
+from pipeline.core.device import Net, to_device
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic
 from pipeline.core.runs import checkpoint_path
@@ -49,7 +49,7 @@ def load_checkpoint(path: Path) -> tuple[dict, dict]:
         ) from None
 
 
-def restore(path: Path, kind: str, build: Callable[..., nn.Module], device: torch.device) -> nn.Module:
+def restore(path: Path, kind: str, build: Callable[..., Net], device: torch.device) -> Net:
     """Build the net that a checkpoint describes by `build(**net)`, load its weights, and return it in eval mode.
 
     Raises PipelineError if the checkpoint is absent, is of another kind, or does not fit the net.
@@ -62,4 +62,4 @@ def restore(path: Path, kind: str, build: Callable[..., nn.Module], device: torc
         model.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         raise PipelineError(f"{path}: weights do not fit the net it names ({error}); run `dvc repro`") from None
-    return model.to(device, memory_format=torch.channels_last).eval()
+    return to_device(model, device).eval()

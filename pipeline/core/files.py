@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
@@ -115,7 +115,7 @@ def write_npy(path: Path, array: np.ndarray) -> None:
         np.save(file, array, allow_pickle=False)
 
 
-def read_npy(path: Path, mmap_mode: str | None = None) -> np.ndarray:
+def read_npy(path: Path, mmap_mode: Literal["r", "c"] | None = None) -> np.ndarray:
     """Return the array of a .npy file without unpickling; raises PipelineError if absent, truncated or not an array."""
     try:
         array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pipeline.config.types import Recipe
 from pipeline.core.device import build_seeded
 from pipeline.models.blocks import freeze
-from pipeline.models.fusion import unimodal_nets
+from pipeline.models.fusion import FusionNet, unimodal_nets
 from pipeline.training.loop import EpochMetrics, FitResult, LogFn, Task, Trainer, fit, timing_metrics
 
 
@@ -14,10 +14,13 @@ def fit_frozen_late(task: Task, recipe: Recipe, epochs: int, seed: int, log: Log
 
     The history is that of the head; seconds and memory of an epoch are those of all three trainings.
     """
-    nets = build_seeded(seed, lambda: unimodal_nets(task.model))
+    model = task.model
+    if not isinstance(model, FusionNet):
+        raise TypeError(f"expected a FusionNet; found {type(model).__name__}")
+    nets = build_seeded(seed, lambda: unimodal_nets(model))
     unimodal = [fit(replace(task, model=net), recipe, epochs, seed, _discard).history for net in nets]
-    freeze(task.model.rgb)
-    freeze(task.model.lidar)
+    freeze(model.rgb)
+    freeze(model.lidar)
     samples = len(task.batches.rows)
 
     def add_unimodal(metrics: EpochMetrics) -> EpochMetrics:

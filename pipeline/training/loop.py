@@ -16,6 +16,7 @@ from pipeline.core.device import (
     make_generator,
     map_seeds,
     raise_if_cancelled,
+    to_device,
 )
 from pipeline.core.errors import PipelineError
 from pipeline.core.memory import peak_memory, reset_peak_memory
@@ -24,7 +25,7 @@ from pipeline.metrics.classification import Metrics, add_prefix
 
 EpochMetrics = dict[str, float]
 LogFn = Callable[[int, EpochMetrics], None]  # log(seed, metrics of an epoch)
-Objective = Callable[[nn.Module, Any], tuple[Tensor, Any]]  # objective(model, batch) -> (loss, outputs)
+Objective = Callable[[Any, Any], tuple[Tensor, Any]]  # objective(model, batch) -> (loss, outputs)
 TIMING_NAMES = ("seconds", "samples_per_second", "peak_memory_mb")  # of an epoch: what a second run measures anew
 
 
@@ -35,7 +36,7 @@ class Task:
     model: nn.Module
     objective: Objective
     batches: Batches
-    validate: Callable[[nn.Module], EpochMetrics]  # metrics of a model as it stands, `val_loss` among them
+    validate: Callable[[Any], EpochMetrics]  # metrics of a model as it stands, `val_loss` among them
     train_metrics: Callable[[Tensor, Tensor], Metrics] | None = None  # of logits (N,) and labels (N,), for classifiers
 
 
@@ -73,12 +74,13 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitRe
     """
     model, device = task.model, task.batches.rows.device
     reset_peak_memory(device)
-    model.to(device, memory_format=torch.channels_last)
+    to_device(model, device)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(trainable, lr=recipe.lr, fused=True)
     generator, steps = make_generator(seed), len(task.batches)
     history: list[EpochMetrics] = []
-    best, weights = None, None
+    best: EpochMetrics = {}
+    weights: dict[str, Any] = {}
     for epoch in range(epochs):
         start = compute_seconds(device)
         lrs = [lr_at_step(recipe, epoch * steps + step, epochs * steps) for step in range(steps)]
@@ -91,7 +93,7 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitRe
         metrics |= timing_metrics(seconds, len(task.batches.rows), peak_memory(device))
         history.append(metrics)
         log(seed, metrics)
-        if best is None or metrics["val_loss"] < best["val_loss"]:
+        if not best or metrics["val_loss"] < best["val_loss"]:
             best, weights = metrics, copy.deepcopy(model.state_dict())
     model.load_state_dict(weights)
     return FitResult(history, best)
@@ -129,8 +131,9 @@ def _train_epoch(
     With `task.train_metrics`, also those metrics of the logits at the same steps: they cost no second forward pass.
     """
     task.model.train()
+    device = task.batches.rows.device
     parameters = optimizer.param_groups[0]["params"]
-    total, count, norms = 0.0, 0, 0.0
+    total, norms, count = torch.zeros((), device=device), torch.zeros((), device=device), 0
     # one block for all of them: small tensors allocated between the large ones would cost a tenth of the memory
     outcomes = task.batches.rows.new_empty(2, len(task.batches.rows), dtype=torch.float32)  # logits, labels
     for batch, lr in zip(batches, lrs, strict=True):

@@ -3,11 +3,22 @@
 The loss is a scalar to minimise; the outputs are what the model gave, for metrics of the training batches.
 """
 
+from typing import Protocol
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.data.arrays import Batch, Examples
 from pipeline.metrics.contrastive import clip_loss
+
+
+class ContrastiveNet(Protocol):
+    """A net of two embedders and a temperature, such as CILP."""
+
+    @property
+    def logit_scale(self) -> Tensor: ...
+
+    def __call__(self, rgb: Tensor, lidar: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 def pair_objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -31,10 +42,10 @@ def projection_objective(model: nn.Module, batch: Examples) -> tuple[Tensor, Ten
     return F.mse_loss(outputs, batch.targets), outputs
 
 
-def contrastive_objective(model: nn.Module, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+def contrastive_objective(model: ContrastiveNet, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Return the CLIP loss of the pairs in the batch at the model's temperature, and both embeddings (B, D)."""
-    embeddings = model(batch.rgb, batch.lidar)
-    return clip_loss(*embeddings, model.logit_scale), embeddings
+    rgb, lidar = model(batch.rgb, batch.lidar)
+    return clip_loss(rgb, lidar, model.logit_scale), (rgb, lidar)
 
 
 def _classification(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.config.types import Recipe
+from pipeline.core.device import to_device
 from pipeline.core.errors import PipelineError
 from pipeline.core.memory import peak_memory
 from pipeline.training.loop import FitResult, LogFn, Task, timing_metrics
@@ -36,7 +37,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 def validate_only(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitResult:
     """Validate a net whose weights are loaded already, in the place of `fit`: no training, one epoch 0."""
     device = task.batches.rows.device
-    model = task.model.to(device, memory_format=torch.channels_last).eval()
+    model = to_device(task.model, device).eval()
     metrics = {"epoch": 0, "lr": 0.0, **task.validate(model)} | timing_metrics(0.0, 0, peak_memory(device))
     log(seed, metrics)
     return FitResult([], metrics)

@@ -7,11 +7,9 @@ import torch
 from torch import nn
 
 from pipeline.core.checkpoints import load_checkpoint, restore
-from pipeline.core.device import build_seeded
+from pipeline.core.device import Net, build_seeded, to_device
 from pipeline.core.runs import RUNS, checkpoint_path
 from pipeline.models.cilp import CILP, CrossModalClassifier, LidarClassifier, ProjectedClassifier, build_projector
-
-PARTS: dict[str, Callable[..., nn.Module]] = {"lidar": LidarClassifier, "cilp": CILP, "project": build_projector}
 
 
 class Chain(NamedTuple):
@@ -36,22 +34,28 @@ def build_classifier(**nets: Mapping[str, Any]) -> CrossModalClassifier:
     return build_chain(nets).classifier()
 
 
-def load_part(stage: str, seed: int, device: torch.device) -> nn.Module:
-    """Load one net of the chain; raises PipelineError if its checkpoint is absent or of another kind."""
-    return restore(checkpoint_path(RUNS / stage, seed), stage, PARTS[stage], device)
+def load_part(stage: str, build: Callable[..., Net], seed: int, device: torch.device) -> Net:
+    """Load the net of one stage; raises PipelineError if its checkpoint is absent or of another kind."""
+    return restore(checkpoint_path(RUNS / stage, seed), stage, build, device)
 
 
 def load_chain(seed: int, device: torch.device) -> Chain:
     """Load all nets of the chain from the checkpoints of their stages."""
-    return Chain(*(load_part(stage, seed, device) for stage in PARTS))
+    return Chain(
+        load_part("lidar", LidarClassifier, seed, device),
+        load_part("cilp", CILP, seed, device),
+        load_part("project", build_projector, seed, device),
+    )
 
 
 def read_descriptions(seed: int) -> dict[str, dict[str, Any]]:
     """Return what the checkpoint of each net says of itself, by the name of its stage."""
-    return {stage: load_checkpoint(checkpoint_path(RUNS / stage, seed))[1] for stage in PARTS}
+    return {stage: load_checkpoint(checkpoint_path(RUNS / stage, seed))[1] for stage in Chain._fields}
 
 
 def build_untrained_chain(nets: Mapping[str, Mapping[str, Any]], seed: int, device: torch.device) -> Chain:
     """Build the nets that `nets` describes, with initial weights drawn from `seed`."""
-    parts = build_seeded(seed, lambda: build_chain(nets))
-    return Chain(*(part.to(device, memory_format=torch.channels_last).eval() for part in parts))
+    chain = build_seeded(seed, lambda: build_chain(nets))
+    for net in chain:
+        to_device(net, device).eval()
+    return chain

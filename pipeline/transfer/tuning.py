@@ -15,7 +15,7 @@ from pipeline.models.cilp import CrossModalClassifier
 class FineTune:
     """An RGB classifier, the part of it that is trained, and how rows become inputs and targets of that part."""
 
-    model: CrossModalClassifier
+    model: nn.Module
     part: nn.Module  # shares its weights with `model`
     batch_fn: BatchFn
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from support.commands import set_params, shell
 from support.projects import copy_project
 
