@@ -35,7 +35,7 @@ run:
 sweep: repro
 	dvc exp run --queue -S 'fusion.lr=$(LR)' -S 'fusion.schedule=$(SCHEDULE)' $(WEIGHTS:%=-C %)
 	dvc exp run --run-all --jobs $(JOBS)
-	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages|accuracy)|Executor|State|.*_ci95' --sort-by leader.val_loss
+	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages)|Executor|State' --sort-by val_loss
 	@python -m pipeline best
 
 # presets/course.yaml and presets/full.yaml say for which data and how long; back: git restore params.yaml

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.special import stdtrit  # scipy.stats has the same and takes ten times as long to import
+from scipy.special import stdtrit  # scipy.stats has the same function and takes ten times as long to import
 
 CONFIDENCE = 0.95  # of every interval and verdict
 
