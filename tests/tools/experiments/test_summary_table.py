@@ -17,8 +17,8 @@ TRAINED = {
     "lidar": {"accuracy": 0.97, "accuracy_ci95": 0.01},
     "cilp": {"top1": 0.7, "top5": 0.9, "chance_top1": 0.0025, "chance_top5": 0.0125},
     "project": {"r2": 0.6},
-    "classify/projector": {"zero_shot_accuracy": 0.81, "accuracy": 0.9},
-    "classify/everything": {"accuracy": 0.96},
+    "classify/projector_only": {"zero_shot_accuracy": 0.81, "accuracy": 0.9},
+    "classify/full": {"accuracy": 0.96},
 }
 
 
