@@ -54,11 +54,12 @@ def build_dataset(
     """
     fo = _fiftyone()
     frames, angles = _frames(folder), read_angles(folder, CLASSES[0])
+    rays = _rays(*angles)
     with _new(fo, name) as dataset:
         media = _media(folder, name).absolute()
         with atomic_folder(media) as part:
             for frame in tqdm(frames, desc="explore", unit="pair", disable=None):
-                _write_media(part, frame.pair, angles)
+                _write_media(part, frame.pair, rays)
         dataset.add_group_field("group", default=SLICES[0])
         dataset.add_samples(_samples(fo, frames, media, splits, said), progress=False)
         dataset.info = {"azimuth": angles[0].tolist(), "zenith": angles[1].tolist(), TURNED: True}
@@ -163,15 +164,24 @@ def _stem(pair: Pair) -> str:
     return f"{CLASSES[pair.label]}-{pair.scene:04d}"
 
 
-def _write_media(folder: Path, pair: Pair, angles: tuple[np.ndarray, np.ndarray]) -> None:
+def _rays(azimuth: np.ndarray, zenith: np.ndarray) -> np.ndarray:
+    """Return the unit vectors (3, H, W) of the sensor's angles (H,) and (W,) in radians."""
+    import torch  # slow to import
+
+    from pipeline.data.geometry import ray_directions
+
+    return ray_directions(torch.tensor(azimuth), torch.tensor(zenith)).numpy()
+
+
+def _write_media(folder: Path, pair: Pair, rays: np.ndarray) -> None:
     """What the App shows of a LiDAR frame: a picture, a cloud, and a scene around it."""
     import fiftyone as fo
 
     depth, stem = read_depth(pair.lidar), _stem(pair)
     with atomic(folder / f"{stem}.png") as part:
         Image.fromarray(colorize_depth(to_camera_view(depth))).save(part, "PNG")
-    points, colours = point_cloud(depth, *angles)
-    write_pcd(folder / f"{stem}.pcd", points, colours)
+    points, colors = point_cloud(depth, rays)
+    write_pcd(folder / f"{stem}.pcd", points, colors)
     middle = points.mean(axis=0) if len(points) else np.array([0, 25, 0])
     eye = (middle + [5, -9, 4]).tolist()  # a few cube edges off, to the right and above
     scene = fo.Scene(camera=fo.PerspectiveCamera(position=eye, look_at=middle.tolist(), up="Z"))

@@ -1,4 +1,4 @@
-"""One LiDAR frame as a coloured picture and as a cloud of points in space, and back from such a cloud."""
+"""Point clouds in PCD files: write them, read them, and find the LiDAR frame that a cloud came from."""
 
 import io
 import re
