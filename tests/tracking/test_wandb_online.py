@@ -7,10 +7,10 @@ import socket
 import threading
 
 import pytest
-from tiny_training import CELL, SOON, train, untouched, warnings
 
 from pipeline.tracking import wandb_run
 from support.offline import read_run, runs
+from support.tiny_training import CELL, SOON, train, untouched, warnings
 
 pytestmark = pytest.mark.slow  # a process for each of them
 KEY = "0" * 40

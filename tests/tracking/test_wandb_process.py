@@ -8,10 +8,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tiny_training import CELL, OTHER, SOON, all_end, family, start_python, train, untouched, warnings
 
+from pipeline.tracking import wandb_run
 from pipeline.tracking.wandb_run import start_run
 from support.offline import read_run, runs
+from support.tiny_training import CELL, OTHER, SOON, all_end, family, start_python, train, untouched, warnings
 
 pytestmark = pytest.mark.slow  # a process for each of them
 OURS, WANDBS = "pipeline.tracking.wandb_process", "wandb-core"  # the process we start, and the one that wandb starts

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_training import CELL, PATHS, SOON, family, train, untouched, warnings
 
 from pipeline.tracking.wandb_run import tempfile
 from support.offline import read_run, runs
+from support.tiny_training import CELL, PATHS, SOON, family, train, untouched, warnings
 
 pytestmark = pytest.mark.slow  # a process for each of them
 

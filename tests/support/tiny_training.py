@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from pipeline.tracking import wandb_run
 from pipeline.training.tracker import Tracker
 
 CPU = torch.device("cpu")
@@ -32,7 +33,7 @@ def train(folder: Path, during=lambda: None) -> float:
 def train_for_ever(timeout_s: float) -> None:
     """Train until the process is ended; wandb would have `timeout_s` seconds to end."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so do its children
-    TIMEOUT_S = timeout_s
+    wandb_run.TIMEOUT_S = timeout_s
     with Tracker(CELL, [0], 2, CPU, {}) as tracker:
         tracker.epoch(0, {"epoch": 1, "lr": 0.1, "val_loss": 2.0})
         time.sleep(120)
