@@ -112,12 +112,6 @@ def log(run: Any, row: dict[str, float]) -> None:
     run.log(row)
 
 
-def log_image(run: Any, name: str, path: str) -> None:
-    import wandb
-
-    run.log({name: wandb.Image(path)})
-
-
 def log_predictions(run: Any, **arrays: Any) -> None:
     run.log(to_wandb(Predictions(**arrays)))
 
@@ -138,7 +132,6 @@ def log_checkpoint(run: Any, path: str, metrics: dict[str, Any]) -> None:
 
 METHODS: dict[str, Callable[..., None]] = {
     "log": log,
-    "log_image": log_image,
     "log_predictions": log_predictions,
     "update_summary": update_summary,
     "log_checkpoint": log_checkpoint,

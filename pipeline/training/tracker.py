@@ -57,10 +57,6 @@ class Tracker:
             if len(by_seed) == len(self.seeds):
                 self.run.send("log", row=self._merge(by_seed))
 
-    def picture(self, name: str, path: Path) -> None:
-        """Show one PNG file with the run."""
-        self.run.send("log_image", name=name, path=path)
-
     def predictions(self, logits: Sequence[Tensor], data: Arrays, rows: Tensor) -> None:
         """Show predictions of test pairs: logits (N,) of every seed for the (N,) `rows` of `data`."""
         self.run.send("log_predictions", **cut_predictions(logits, data, rows)._asdict())

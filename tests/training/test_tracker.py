@@ -132,13 +132,3 @@ def test_a_checkpoint_and_predictions_of_test_pairs_go_along(folder, tmp_path, m
     for name in clouds:
         points = json.loads((logged.folder / "files" / name).read_text())
         assert 0 < len(points) <= 300 and len(points[0]) == 6
-
-
-def test_a_picture_goes_along(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    Image.new("RGB", (4, 4), "red").save(tmp_path / "similarity.png")
-    with Tracker(folder, [0], 1, CPU, {}) as tracker:
-        tracker.picture("similarity", tmp_path / "similarity.png")
-    logged = read_run(runs(tmp_path)[0])
-    (name,) = logged.files
-    assert "similarity" in name and (logged.folder / "files" / name).stat().st_size > 50
