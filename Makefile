@@ -35,9 +35,9 @@ sweep: repro
 	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages|accuracy)|Executor|State|.*_ci95' --sort-by leader.val_loss
 	@python -m pipeline best
 
-# params.yaml becomes course.yaml or full.yaml, whose heads say for which data and how long; back: git restore params.yaml
+# presets/course.yaml and presets/full.yaml say for which data and how long; back: git restore params.yaml
 course full: $(READY)
-	cp $@.yaml params.yaml
+	python -m pipeline preset $@
 	$(MAKE) run
 
 test: $(READY) lint
@@ -59,7 +59,7 @@ lint: $(READY)
 smoke: $(READY)
 	rm -rf .smoke && mkdir -p .smoke/.dvc
 	cp -r pipeline stages pretrained dvc.yaml .dvcignore .smoke/
-	cp smoke.yaml .smoke/params.yaml
+	python -m pipeline preset smoke --out .smoke/params.yaml
 	cd .smoke && dvc config -q core.no_scm true && python -m pipeline simulate data --scenes 40 && dvc add -q data && dvc repro
 	@cd .smoke && python -m pipeline results
 

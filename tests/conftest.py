@@ -16,6 +16,7 @@ from support.sets import count_reads
 
 # tests/explore needs FiftyOne, which is in an environment of its own: `make test-explore`
 collect_ignore = [] if find_spec("fiftyone") else ["explore"]
+OWN = "dvc.lock", "data.dvc", "params.yaml"  # the run makes its own
 FRACTIONS = {"train": 0.5, "val": 0.25, "test": 0.25}
 
 
@@ -71,10 +72,10 @@ def project(tmp_path_factory) -> Path:
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
     )
     for name in listed.stdout.split("\n"):
-        if (ROOT / name).is_file() and not name.startswith("runs/") and name not in ("dvc.lock", "data.dvc"):
+        if (ROOT / name).is_file() and not name.startswith("runs/") and name not in OWN:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    shutil.copy2(folder / "smoke.yaml", folder / "params.yaml")
+    shell(ROOT, f"python -m pipeline preset smoke --out {folder / 'params.yaml'}")
     shell(folder, "git init -q . && python -m pipeline simulate data --scenes 40 && dvc add -q data")
     output = shell(folder, "dvc repro")
     assert {name.split("@")[0] for name in stages_run(output)} == set(STAGES)

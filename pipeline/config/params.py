@@ -201,7 +201,8 @@ class Params:
     def _name_cells_by_their_parts(self) -> "Params":
         for name, cell in self.matrix.items():
             if name != cell.name:
-                raise ValueError(f"matrix.{name} is a cell of {cell.fusion} with {cell.downsample}: call it {cell.name}")
+                parts = f"{cell.fusion} with {cell.downsample}"
+                raise ValueError(f"matrix.{name} is a cell of {parts}: call it {cell.name}")
         return self
 
 
@@ -227,5 +228,3 @@ def parse_params(text: str, origin: str) -> Params:
         raise PipelineError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise PipelineError(f"{origin}: {format_errors(error.errors(), _PARAMS.json_schema())}") from None
-
-

@@ -81,18 +81,26 @@ def merge_preset(default: str, name: str, way_back: str) -> str:
         raise PipelineError(f"{path}: found no such preset, expected one of {', '.join(names)}")
     parse_params(default, str(PARAMS))
     params, preset = _yaml().load(default), _load(path)
-    cells = preset.pop("matrix", None)
-    _merge(params, preset)
-    if isinstance(cells, Mapping):
-        _select(params["matrix"], cells)
+    _merge_with_cells(params, preset)
     stream = StringIO()
     _yaml().dump(params, stream)
     parse_params(stream.getvalue(), f"{path} merged over {PARAMS}")
     return TITLE.format(name, path, way_back) + stream.getvalue()
 
 
+def _merge_with_cells(params: Any, preset: Mapping[str, Any]) -> None:
+    """Merge `preset` into `params` in place; its matrix says which cells are left, and in which order."""
+    cells = preset.get("matrix")
+    names = list(cells) if isinstance(cells, Mapping) else list(params["matrix"])
+    for name in [name for name in params["matrix"] if name not in names]:
+        del params["matrix"][name]
+    _merge(params, preset)
+    for name in names if isinstance(params["matrix"], Mapping) else ():
+        params["matrix"].move_to_end(name)
+
+
 def _merge(params: Any, preset: Mapping[str, Any]) -> None:
-    """Merge `preset` into `params` in place."""
+    """Merge `preset` into `params` in place, key by key."""
     for key, value in preset.items():
         if isinstance(value, Mapping) and isinstance(params.get(key), Mapping):
             _merge(params[key], value)
@@ -100,21 +108,12 @@ def _merge(params: Any, preset: Mapping[str, Any]) -> None:
             params[key] = value
 
 
-def _select(matrix: Any, cells: Mapping[str, Any]) -> None:
-    """Leave in `matrix` the `cells` of a preset, in their order, each merged over the cell of its name."""
-    for name in [name for name in matrix if name not in cells]:
-        del matrix[name]
-    _merge(matrix, {name: cell or {} for name, cell in cells.items()})
-    for name in cells:
-        matrix.move_to_end(name)
-
-
 def _back_up(text: str) -> None:
     """Write params.default.yaml; raises PipelineError if other parameters stand there."""
     if _preset_of(text) or (BACKUP.exists() and _read(BACKUP) != text):
         raise PipelineError(
-            f"{PARAMS}: found parameters that are neither in Git nor in {BACKUP}, expected those of {BACKUP} or of a "
-            f"preset: keep one of the two files, as {PARAMS}"
+            f"{PARAMS}: found an edit that neither Git nor {BACKUP} holds, expected a preset as it was written: move "
+            f"{PARAMS} away, then `mv {BACKUP} {PARAMS}`"
         )
     write_text(BACKUP, text)
 
