@@ -16,7 +16,7 @@ from pipeline.config.params import parse_params
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
 from pipeline.raw.format import require_absent
-from pipeline.tools.git import run_git
+from pipeline.tools.git import read_files, run_git
 
 PARAMS = Path("params.yaml")
 BACKUP = Path("params.default.yaml")  # the default parameters, where Git has none
@@ -32,7 +32,7 @@ def apply_preset(name: str) -> str:
     Raises PipelineError, and writes nothing, if there is no such preset, if the merged parameters are not valid, or if
     params.yaml holds an edit that Git does not.
     """
-    text, committed = _read(PARAMS), run_git("show", f"HEAD:./{PARAMS}")
+    text, committed = _read(PARAMS), _committed("HEAD")
     way_back = RESTORE if committed is not None else f"mv {BACKUP} {PARAMS}"
     default = default_params()
     merged = merge_preset(default, name, way_back)
@@ -136,8 +136,14 @@ def _former_params() -> Iterator[str]:
     """Iterate over the texts of the backup and of the commits that changed params.yaml, the newest first."""
     if BACKUP.exists():
         yield _read(BACKUP)
-    for commit in (run_git("log", "--format=%H", "--", str(PARAMS)) or "").split():
-        yield run_git("show", f"{commit}:./{PARAMS}") or ""
+    for commit in (run_git("log", "--format=%H", "--", str(PARAMS)) or b"").decode().split():
+        if text := _committed(commit):
+            yield text
+
+
+def _committed(commit: str) -> str | None:
+    """Return the params.yaml of a commit; None without one."""
+    return read_files(commit, str(PARAMS)).get(str(PARAMS))
 
 
 def _read(path: Path) -> str:
