@@ -19,7 +19,7 @@ def predict_folder(checkpoint: Path, folder: Path) -> dict[tuple[str, str], tupl
         if isinstance(answer, Issue):
             faults.append(answer)
             continue
-        said[answer.path.parent.parent.name, answer.path.stem] = (answer.class_name, answer.probability)
+        said[answer.path.parent.parent.name, answer.path.stem] = (answer.name, answer.probability)
     if faults:
         raise DataError(*faults)
     return said
