@@ -7,6 +7,7 @@ from pipeline.core.files import read_json
 from pipeline.core.runs import RUNS
 from pipeline.report.cells import best_cell, read_metrics
 from pipeline.report.text import markdown, with_interval
+from pipeline.report.transfer.nets import FULL, PROJECTOR_ONLY
 
 PAGE = RUNS / "report" / "report.html"
 EVALUATION = RUNS / "evaluate" / "metrics.json"
@@ -51,7 +52,7 @@ def _fusion_rows(cells: dict[str, Metrics]) -> list[dict[str, str]]:
 
 
 def _transfer_rows(transfer: dict[str, Metrics], chance: float) -> list[dict[str, str]]:
-    cilp, projector = transfer["cilp"], transfer["classify/projector_only"]
+    cilp, projector = transfer["cilp"], transfer[f"classify/{PROJECTOR_ONLY}"]
     return [
         _row("LiDAR classifier", transfer["lidar"], "accuracy", chance),
         _row("CILP, RGB to LiDAR, top-1", cilp, "top1", cilp["chance_top1"]),
@@ -59,7 +60,7 @@ def _transfer_rows(transfer: dict[str, Metrics], chance: float) -> list[dict[str
         _row("projector, R2", transfer["project"], "r2", 0.0),
         _row("RGB in LiDAR space, zero-shot", projector, "zero_shot_accuracy", chance),
         _row("RGB in LiDAR space, projector tuned", projector, "accuracy", chance),
-        _row("RGB in LiDAR space, all parts tuned", transfer["classify/full"], "accuracy", chance),
+        _row("RGB in LiDAR space, fully tuned", transfer[f"classify/{FULL}"], "accuracy", chance),
     ]
 
 

@@ -3,7 +3,7 @@
 A broken file becomes an issue in its place; the other files are predicted.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from pipeline.metrics.inference import collect_outputs
 from pipeline.raw.format import DataError, Issue, read_angles, read_depth, read_rgb
 from pipeline.tools.inference.deployable import Deployable
 
-READERS = {"rgb": read_rgb, "lidar": read_depth}
+READERS: dict[str, Callable[[Path], np.ndarray]] = {"rgb": read_rgb, "lidar": read_depth}
 
 
 class Prediction(NamedTuple):
@@ -69,7 +69,9 @@ def predict_files(
     while batch := list(islice(files, batch_size)):
         results = [file if isinstance(file, Issue) else _read(file, net) for file in batch]
         readable = [
-            (file, result) for file, result in zip(batch, results, strict=True) if not isinstance(result, Issue)
+            (file, result)
+            for file, result in zip(batch, results, strict=True)
+            if not isinstance(file, Issue) and not isinstance(result, Issue)
         ]
         predictions = iter(_predict(net, readable, device) if readable else [])
         yield from (result if isinstance(result, Issue) else next(predictions) for result in results)

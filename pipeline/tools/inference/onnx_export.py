@@ -88,6 +88,7 @@ def write_onnx(net: Deployable, path: Path, metadata: dict[str, str]) -> None:
             dynamo=True,
             verbose=False,
         )
+    assert program is not None  # as it is with dynamo=True
     model = program.model_proto
     for part in (model.graph, *model.functions):
         for node in part.node:  # the exporter notes where in whose files each node came from

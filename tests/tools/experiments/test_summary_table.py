@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pipeline.core.errors import PipelineError
+from pipeline.report.transfer.nets import FULL, PROJECTOR_ONLY
 from pipeline.tools.experiments.summary_table import summary_table
 
 CELLS = {  # accuracy, validation loss
@@ -17,8 +18,8 @@ TRAINED = {
     "lidar": {"accuracy": 0.97, "accuracy_ci95": 0.01},
     "cilp": {"top1": 0.7, "top5": 0.9, "chance_top1": 0.0025, "chance_top5": 0.0125},
     "project": {"r2": 0.6},
-    "classify/projector_only": {"zero_shot_accuracy": 0.81, "accuracy": 0.9},
-    "classify/full": {"accuracy": 0.96},
+    f"classify/{PROJECTOR_ONLY}": {"zero_shot_accuracy": 0.81, "accuracy": 0.9},
+    f"classify/{FULL}": {"accuracy": 0.96},
 } | {f"fusion/{name}": {"accuracy": accuracy} for name, (accuracy, _) in CELLS.items()}
 
 
@@ -54,7 +55,7 @@ def test_the_best_cells_stand_beside_single_sensors_and_chance(run):
     assert table["LiDAR classifier"] == ("0.9700 ± 0.0100", "0.5000")
     assert table["CILP, RGB to LiDAR, top-5"] == ("0.9000", "0.0125")
     assert table["RGB in LiDAR space, zero-shot"] == ("0.8100", "0.5000")
-    assert table["RGB in LiDAR space, all parts tuned"] == ("0.9600", "0.5000")
+    assert table["RGB in LiDAR space, fully tuned"] == ("0.9600", "0.5000")
     assert "the mean of 2 seeds" in summary_table() and summary_table().endswith("The report: runs/report/report.html")
 
 
