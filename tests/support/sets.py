@@ -1,4 +1,4 @@
-"""Data sets packed, compared and brought in."""
+"""Data sets packed, compared and imported."""
 
 import zipfile
 from collections import Counter
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tools.importers.import_dataset import ImportSettings, import_dataset
+from pipeline.tools.importers.import_dataset import ImportResult, import_dataset
 from pipeline.tools.importers.open_source import open_source
 from pipeline.tools.importers.source import Source
 
 
 def pack(path: Path, folder: Path, prefix: str = "", only: str = "") -> Path:
-    """The files of `folder` whose names begin with `only`, as an archive."""
+    """Write the files of a folder whose names begin with `only` as an archive; return its path."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for each in sorted(folder.rglob("*.*")):
             name = each.relative_to(folder).as_posix()
@@ -23,18 +23,18 @@ def pack(path: Path, folder: Path, prefix: str = "", only: str = "") -> Path:
 
 
 def same(left: Path, right: Path) -> bool:
-    """The same files with the same bytes."""
+    """Return whether both folders hold equal files under equal names."""
     names = [sorted(path.relative_to(each).as_posix() for path in each.rglob("*.*")) for each in (left, right)]
     return names[0] == names[1] and all((left / n).read_bytes() == (right / n).read_bytes() for n in names[0])
 
 
-def take(source: Path, scenes: int | None = None, seed: int = 0, skip: bool = False) -> ImportSettings:
-    """`tmp_path/in/set` -> `tmp_path/data`."""
+def import_set(source: Path, scenes: int | None = None, seed: int = 0, skip: bool = False) -> ImportResult:
+    """Import `tmp_path/in/set` into `tmp_path/data`."""
     return import_dataset(str(source), source.parent.parent / "data", scenes, seed, skip)
 
 
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each file of a source will be read."""
+    """Return a counter of how often each member of an imported source is read, from now on."""
     count: Counter[str] = Counter()
 
     def open_counted(where: str) -> Source:

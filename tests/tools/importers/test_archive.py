@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.raw.format import DataError
-from pipeline.tools.importers.archive import MAX_MEMBERS, MEMBER
+from pipeline.tools.importers.formats.archive import MAX_MEMBERS, MEMBER
 from pipeline.tools.importers.import_dataset import import_dataset
 from pipeline.tools.importers.open_source import open_source
 from support.commands import ROOT
 from support.sets import pack, same
 
-ROOM = 200  # MB
+MAX_MEMORY = 200  # MB
 
 
 def add(path: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> Path:
@@ -45,8 +45,8 @@ def test_an_archive_comes_in_byte_for_byte(raw_folder: Path, tmp_path: Path) -> 
         ("__MACOSX/cubes/rgb/._0.png", b"x"),
     )
     source = open_source(str(tmp_path / "set.zip"))
-    assert source.notes[0] == "the set stands in assessment/"
-    assert source.place("cubes/rgb/0001.png") == tmp_path / "set.zip:assessment/cubes/rgb/0001.png"
+    assert source.notes[0] == "the set lies in assessment/"
+    assert source.display_path("cubes/rgb/0001.png") == tmp_path / "set.zip:assessment/cubes/rgb/0001.png"
     import_dataset(str(tmp_path / "set.zip"), tmp_path / "data", None, 0, False)
     assert same(tmp_path / "data", raw_folder)
 
@@ -75,14 +75,14 @@ def test_archives_of_bare_classes_are_understood_by_their_names(raw_folder: Path
     assert same(tmp_path / "data", raw_folder)
 
 
-def test_the_identity_is_of_the_bytes_not_of_the_file(raw_folder: Path, tmp_path: Path) -> None:
+def test_the_fingerprint_is_of_the_bytes_not_of_the_file(raw_folder: Path, tmp_path: Path) -> None:
     pack(tmp_path / "set.zip", raw_folder)
-    first = open_source(str(tmp_path / "set.zip")).identity
+    first = open_source(str(tmp_path / "set.zip")).fingerprint
     (tmp_path / "later").mkdir()
     shutil.copy(tmp_path / "set.zip", tmp_path / "later/set.zip")
-    assert open_source(str(tmp_path / "later/set.zip")).identity == first
+    assert open_source(str(tmp_path / "later/set.zip")).fingerprint == first
     add(tmp_path / "set.zip", ("cubes/rgb/0006.png", b"more"))
-    assert open_source(str(tmp_path / "set.zip")).identity != first
+    assert open_source(str(tmp_path / "set.zip")).fingerprint != first
 
 
 # --- half an archive, or none
@@ -194,7 +194,7 @@ def test_a_frame_that_says_it_is_large_is_not_read(raw_folder: Path, tmp_path: P
 
 @pytest.mark.parametrize("declared", [100, 1 << 20])
 def test_a_frame_that_lies_about_its_size_gives_no_more_than_that(tmp_path: Path, declared: int) -> None:
-    """50 MB of zeros said to be few: the reading ends there, and the check sum betrays it."""
+    """50 MB of zeros declared as few: the reading ends there, and the checksum does not match."""
     path = add(tmp_path / "set.zip", ("cubes/rgb/0000.png", bytes(50 << 20)))
     content = path.read_bytes().replace((50 << 20).to_bytes(4, "little"), declared.to_bytes(4, "little"))
     path.write_bytes(content)
@@ -217,8 +217,8 @@ def crowd(path: Path, count: int) -> None:
 )
 def test_a_crowd_of_members_takes_no_memory(tmp_path: Path, count: int, words: str) -> None:
     crowd(tmp_path / "set.zip", count)
-    told, peak = measured(tmp_path / "set.zip")
-    assert words in told and peak < ROOM
+    message, peak = open_measured(tmp_path / "set.zip")
+    assert words in message and peak < MAX_MEMORY
 
 
 def test_bombs_take_no_memory(tmp_path: Path) -> None:
@@ -230,16 +230,16 @@ def test_bombs_take_no_memory(tmp_path: Path) -> None:
     (tmp_path / "one.zip").write_bytes(packer.getvalue())
     add(tmp_path / "many.zip", *((f"cubes/rgb/{n:04d}.png", bytes(50 << 20)) for n in range(4)))
     for name in ("one.zip", "many.zip"):
-        told, peak = measured(tmp_path / name)
-        assert "expected at most 200 to 1" in told and peak < ROOM
+        message, peak = open_measured(tmp_path / name)
+        assert "expected at most 200 to 1" in message and peak < MAX_MEMORY
 
 
-def measured(path: Path) -> tuple[str, int]:
-    """What opening says in a process of its own, with 1 GB of address space, and its peak memory in MB."""
+def open_measured(path: Path) -> tuple[str, int]:
+    """Return the error of opening in a process with 1 GB of address space, and the process's peak memory in MB."""
     code = f"""
 import re, resource
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-from pipeline.data.opening import open_source
+from pipeline.tools.importers.open_source import open_source
 try:
     open_source({str(path)!r})
 except ValueError as error:
@@ -248,5 +248,5 @@ print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    *told, peak = done.stdout.splitlines()
-    return "\n".join(told), int(peak)
+    *message, peak = done.stdout.splitlines()
+    return "\n".join(message), int(peak)

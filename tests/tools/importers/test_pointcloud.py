@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.raw.format import DataError
 from pipeline.render.images import colorize_depth, from_camera_view, point_cloud, to_camera_view
-from pipeline.tools.importers.pointcloud import depth_from_points, read_pcd, write_pcd
+from pipeline.tools.importers.formats.pointcloud import depth_from_points, read_pcd, write_pcd
 
 GRID = np.deg2rad(0.5 * np.arange(-32, 32)).astype(np.float32)
 HERE = Path("a.pcd")
