@@ -7,78 +7,28 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.core.checkpoints import load_checkpoint, save_checkpoint, save_checkpoints
-from pipeline.core.device import build_seeded
+from pipeline.core.checkpoints import load_checkpoint, save_checkpoint
 from pipeline.core.errors import PipelineError
-from pipeline.core.runs import checkpoint_path
-from pipeline.data.arrays import Arrays, Batches, load_arrays
-from pipeline.metrics.inference import input_logits, lidar_logits, pair_logits
-from pipeline.models.cilp import CILP, CrossModalClassifier, LidarClassifier, ProjectedClassifier, build_projector
-from pipeline.models.fusion import build_fusion
+from pipeline.data.arrays import load_arrays
 from pipeline.raw.format import Issue
 from pipeline.tools.inference.deployable import load_deployable
 from pipeline.tools.inference.files import Prediction, counterpart, find_files, predict_files
+from support.checkpoints import LOGITS, write_checkpoints
 
 CPU = torch.device("cpu")
-STANDARD = {"depth_mean": 24.0, "depth_std": 3.0}
-CILP_NET = {"channels": [2, 3], "hidden_dims": [4], "embed_dim": 5, "temperature": 0.07, "norm": "batch"} | STANDARD
-PROJECT_NET = {"embed_dim": 5, "hidden_dims": [6], "target_dim": 3 * 16 * 16}
-LIDAR_NET = {"channels": [2, 3], "head_dims": [4]} | STANDARD
-FUSION_NET = {
-    "fusion": "add",
-    "downsample": "maxpool",
-    "widths": {"channels": [4], "shared_channels": [4], "head_dims": [4]},
-} | STANDARD
-
-
-def rgb_to_lidar() -> CrossModalClassifier:
-    lidar = LidarClassifier(**LIDAR_NET)
-    return CrossModalClassifier(
-        CILP(**CILP_NET).rgb, ProjectedClassifier(build_projector(**PROJECT_NET), lidar.classifier)
-    )
-
-
-def write_checkpoints(folder: Path, data: Arrays, spreading: bool) -> dict[str, Path]:
-    """One untrained net a kind, as the stages save them."""
-    nets = {
-        "fusion": (lambda: build_fusion(**FUSION_NET), FUSION_NET, {"angles": data.angles}),
-        "lidar": (lambda: LidarClassifier(**LIDAR_NET), LIDAR_NET, {}),
-        "classify": (rgb_to_lidar, {"cilp": CILP_NET, "project": PROJECT_NET, "lidar": LIDAR_NET}, {}),
-        "cilp": (lambda: CILP(**CILP_NET), CILP_NET, {}),
-    }
-    for kind, (build, net, more) in nets.items():
-        model = build_seeded(3, build).eval()
-        if spreading and kind in LOOKS:
-            depth_std(model, LOOKS[kind](model, data))
-        save_checkpoints(folder / kind, {0: model}, {"kind": kind, "net": net} | more)
-    return {kind: checkpoint_path(folder / kind, 0) for kind in nets}
 
 
 @pytest.fixture(scope="module")
 def checkpoints(prepared, tmp_path_factory) -> dict[str, Path]:
-    """Nets that tell the pairs apart."""
-    return write_checkpoints(tmp_path_factory.mktemp("checkpoints"), load_arrays(prepared, CPU), spreading=True)
+    """Nets whose logits differ between the pairs."""
+    return write_checkpoints(tmp_path_factory.mktemp("checkpoints"), load_arrays(prepared, CPU), rescale=True)
 
 
-def depth_std(model: torch.nn.Module, logits: torch.Tensor) -> None:
-    """Give an untrained net logits of mean 0 and deviation 3: both classes, and a swapped file would show."""
-    last = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)][-1]
-    last.bias.data = 3 * (last.bias.data - logits.mean()) / logits.std()
-    last.weight.data *= 3 / logits.std()
-
-
-LOOKS = {
-    "fusion": lambda net, data: pair_logits(net, Batches(data.with_xyza, data.all_rows)),
-    "lidar": lambda net, data: lidar_logits(net, Batches(data.with_depth, data.all_rows)),
-    "classify": lambda net, data: input_logits(net, Batches(data.with_label, data.all_rows)),
-}
-
-
-@pytest.mark.parametrize("kind", LOOKS)
+@pytest.mark.parametrize("kind", LOGITS)
 def test_files_give_what_the_prepared_arrays_give(kind, checkpoints, raw_folder, prepared):
     shipped = load_deployable(checkpoints[kind], CPU)
     said = list(predict_files(shipped, [raw_folder], 5, CPU))  # 12 pairs in batches of 5, 5 and 2
-    logits = LOOKS[kind](shipped.module.net, load_arrays(prepared, CPU))
+    logits = LOGITS[kind](shipped.module.net, load_arrays(prepared, CPU))
     sphere = [each.probability if each.name == "sphere" else 1 - each.probability for each in said]
     np.testing.assert_allclose(sphere, logits.sigmoid(), atol=0.05)  # bfloat16, and batches of another shape
     assert {each.name for each in said} == {"cube", "sphere"} and logits.std() > 2

@@ -13,14 +13,14 @@ from pipeline.data.arrays import load_arrays
 from pipeline.tools.inference.deployable import load_deployable
 from pipeline.tools.inference.onnx_export import compare, export_onnx, onnx_session, real_inputs
 from pipeline.tracking.provenance import commit, data_hash
-from tools.inference.test_files import write_checkpoints
+from support.checkpoints import write_checkpoints
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def checkpoints(prepared, tmp_path_factory):
-    return write_checkpoints(tmp_path_factory.mktemp("checkpoints"), load_arrays(prepared, CPU), spreading=False)
+    return write_checkpoints(tmp_path_factory.mktemp("checkpoints"), load_arrays(prepared, CPU), rescale=False)
 
 
 @pytest.mark.slow
