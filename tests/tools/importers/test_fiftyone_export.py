@@ -17,7 +17,9 @@ from pipeline.render.images import point_cloud, to_camera_view
 from pipeline.tools.importers.formats.fiftyone_export import POINTS_NOTE, open_fiftyone
 from pipeline.tools.importers.formats.fiftyone_samples import CHUNK_BYTES
 from pipeline.tools.importers.formats.pointcloud import write_pcd
+from pipeline.tools.importers.import_dataset import import_dataset
 from support import faults
+from support.sets import same
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -125,6 +127,39 @@ def test_angles_may_lie_beside(raw_folder: Path, tmp_path: Path) -> None:
     assert set(read(tmp_path)) == set(contents(raw_folder))
 
 
+def test_angles_may_be_given_class_by_class(raw_folder: Path, tmp_path: Path) -> None:
+    info = {f"{angle}_{name}": values for angle, values in angles(raw_folder).items() for name in CLASSES}
+    source = open_fiftyone(exported(raw_folder, tmp_path, by_npy, info))
+    assert {raw_path: source.read(member) for raw_path, member in source.files.items()} == contents(raw_folder)
+    assert source.display_path("spheres/zenith.npy") == tmp_path / "metadata.json#zenith_spheres"
+    import_dataset(str(tmp_path), tmp_path / "imported")
+    assert same(tmp_path / "imported", raw_folder)
+
+
+def test_points_are_placed_by_the_angles_of_their_class(raw_folder: Path, tmp_path: Path) -> None:
+    info = {f"{angle}_cubes": values for angle, values in angles(raw_folder).items()}
+    source = open_fiftyone(exported(raw_folder, tmp_path, by_cloud, info))
+    assert np.load(io.BytesIO(source.read(source.files["cubes/lidar/0000.npy"]))).shape == (64, 64)
+    with pytest.raises(DataError, match="points alone; expected angles"):
+        source.read(source.files["spheres/lidar/0000.npy"])
+
+
+def test_angles_that_differ_between_the_classes_are_refused(raw_folder: Path, tmp_path: Path) -> None:
+    info = {f"{angle}_{name}": values for angle, values in angles(raw_folder).items() for name in CLASSES}
+    info["zenith_spheres"] = [2 * value for value in info["zenith_spheres"]]
+    exported(raw_folder, tmp_path, by_npy, info)
+    with pytest.raises(DataError, match="metadata.json#zenith_spheres: found other angles; .*metadata.json#zenith_cu"):
+        import_dataset(str(tmp_path), tmp_path / "imported")
+
+
+@pytest.mark.parametrize(
+    "rgb, lidar", [("0003-2.png", "spheres-0003.npy"), ("a.png", "0017.npy"), ("12_7.png", "7.npy")]
+)
+def test_names_without_a_contradiction_are_a_pair(tmp_path: Path, rgb: str, lidar: str) -> None:
+    pair = [sample("a", "rgb", rgb, label={"label": "cube"}, scene=3), sample("a", "lidar", lidar)]
+    assert set(open_fiftyone(write(tmp_path, pair)).files) == {"cubes/rgb/0003.png", "cubes/lidar/0003.npy"}
+
+
 def test_class_and_scene_are_found_where_people_put_them(raw_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     picture = pair_at(raw_folder, 1, 3).rgb.read_bytes()
@@ -230,6 +265,18 @@ REFUSED = {
         "label 0 and 1 in one group, with 0000.png",
     ),
     "two sensors": (two_sensors, "spheres/azimuth.npy: found other angles; expected those of"),
+    "two scenes of a group": (
+        lambda f: write(f, [GROUP | {"filepath": "data/0003.png"}, sample("a", "lidar", "data/0017.npy")]),
+        "data/0003.png and data/0017.npy in one group; expected files of one scene",
+    ),
+    "two scenes of a group with a name": (
+        lambda f: write(f, [GROUP | {"filepath": "0003-2.png"}, sample("a", "lidar", "cubes-0017-2.npy", scene=3)]),
+        "0003-2.png and cubes-0017-2.npy in one group",
+    ),
+    "two scenes of a depth map": (
+        lambda f: write(f, [GROUP, sample("a", "lidar", "0001.png", depth=heatmap(b""))]),
+        "0000.png and 0001.png in one group",
+    ),
     "scene twice": (
         lambda f: write(f, [GROUP, GROUP | {"group": {"_id": "b", "name": "rgb"}, "filepath": "b/0000.png"}]),
         "two groups for cubes/rgb/0000.png",

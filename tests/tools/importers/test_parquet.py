@@ -109,6 +109,12 @@ BROKEN = {
     "a row short": (changed(3, lidar=[[50.0] * 64] * 63), "row 3:lidar: found 4,032 numbers in 63; expected 64 x 64"),
     "another shape": (changed(3, lidar=[[50.0] * 128] * 32), "row 3:lidar: found 4,096 numbers in 32; expected 64 x"),
     "no number": (changed(3, lidar=[[None] * 64] * 64), "row 3:lidar: found 4096 values that are NaN"),
+    "two scenes": (
+        lambda t: [
+            row | {"lidar": {"bytes": b"x", "path": f"{at + 14 * (at == 3):04d}.npy"}} for at, row in enumerate(t)
+        ],
+        f"{PLACE}:row 3: found 0003.png and 0017.npy in one row; expected files of one scene",
+    ),
     "scene without number": (lambda t: [row | {"scene": "x"} for row in t], "row 0: found the scene 'x'"),
 }
 

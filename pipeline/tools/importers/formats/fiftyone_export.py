@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from pipeline.core.sensors import ANGLES, CLASSES, IMAGE_SIZE
 from pipeline.raw.format import DataError, Issue, parse_angle, parse_depth, read_bytes
 from pipeline.render.images import from_camera_view
 from pipeline.tools.importers.formats.fiftyone_samples import Sample, not_an_export, read_samples
+from pipeline.tools.importers.formats.locate import numbers_differ
 from pipeline.tools.importers.formats.pointcloud import depth_from_points, read_pcd
 from pipeline.tools.importers.source import Source, compute_fingerprint, file_stamp, npy_bytes
 
@@ -28,23 +29,32 @@ SEPARATOR = "#"  # between a JSON file and the part of it that is a member
 CLOUD_SUFFIXES = (".pcd", ".fo3d")
 
 
+class AngleFile(NamedTuple):
+    """The angles of one class as the bytes of an .npy file."""
+
+    member: str
+    content: bytes
+
+
 def open_fiftyone(folder: Path) -> Source | None:
     """Return the pairs of a FiftyOneDataset folder; None if the folder is not one.
 
     A pair is a group with a PNG picture (slice `rgb`, or the only one) and ranges: a heatmap `depth`, an .npy file, or
     a point cloud. Its class is a classification, tag or part of a path that names cubes or spheres; its scene is the
-    field `scene`, else the first number in the picture's name. Raises DataError for an export without pairs.
+    field `scene`, else the first number in the picture's name. Its sensor's angles are in the data set's info as
+    `azimuth` and `zenith` or, class by class, as `azimuth_cubes` and so on; else they are files beside it. Raises
+    DataError for an export without pairs.
     """
     if not all((folder / name).is_file() for name in ("metadata.json", "samples.json")):
         return None
     info = _read_info(folder / "metadata.json")
     files, notes = _pair_groups(folder)
-    media = [member for member in files.values() if SEPARATOR not in member]
     angles = _read_angles(folder, info)
-    files |= {f"{name}/{angle}.npy": f"metadata.json{SEPARATOR}{angle}" for name in CLASSES for angle in angles}
+    read = _reader(folder, files, angles, camera_view=bool(info.get("depth_turned")))
+    files = files | {raw_path: file.member for raw_path, file in angles.items()}
+    media = [member for member in files.values() if SEPARATOR not in member]
     stamps = (file_stamp(folder / name) for name in ("metadata.json", "samples.json", *media))
     fingerprint = compute_fingerprint([str(folder.resolve()), *files.items(), *stamps])
-    read = _reader(folder, angles, camera_view=bool(info.get("depth_turned")))
     return Source(f"FiftyOne data set {folder}", files, read, fingerprint, tuple(notes), f"{folder}/")
 
 
@@ -101,8 +111,12 @@ def _pair(folder: Path, root: Path, samples: list[Sample]) -> dict[str, str]:
     if scene is None or not 0 <= scene < 10**9:
         return {}
     pair = {f"{CLASSES[label]}/rgb/{scene:04d}.png": _require_inside(folder, root, rgb[0].path)}
-    ranges = _find_ranges(folder, root, samples)
-    return pair | ({f"{CLASSES[label]}/lidar/{scene:04d}.npy": ranges} if ranges else {})
+    if lidar := _find_lidar(samples):
+        _require_one_scene(folder, rgb[0].path, lidar.path)
+        span = lidar.depth_span
+        member = f"samples.json{SEPARATOR}{span[0]}-{span[1]}" if span else _require_inside(folder, root, lidar.path)
+        pair[f"{CLASSES[label]}/lidar/{scene:04d}.npy"] = member
+    return pair
 
 
 def _common_value(folder: Path, samples: list[Sample], name: str) -> int | None:
@@ -114,16 +128,19 @@ def _common_value(folder: Path, samples: list[Sample], name: str) -> int | None:
     return next(iter(values), None)
 
 
-def _find_ranges(folder: Path, root: Path, samples: list[Sample]) -> str | None:
-    """Return the member that holds the ranges of a group: exact ones if there are any, else points."""
-    spans = (sample.depth_span for sample in samples if sample.depth_span)
-    if span := next(spans, None):
-        return f"samples.json{SEPARATOR}{span[0]}-{span[1]}"
+def _find_lidar(samples: list[Sample]) -> Sample | None:
+    """Return the sample that holds the ranges of a group: exact ones if there are any, else points."""
+    candidates = [sample for sample in samples if sample.depth_span]
     for suffix in (".npy", *CLOUD_SUFFIXES):
-        for sample in samples:
-            if sample.path.lower().endswith(suffix):
-                return _require_inside(folder, root, sample.path)
-    return None
+        candidates += [sample for sample in samples if sample.path.lower().endswith(suffix)]
+    return candidates[0] if candidates else None
+
+
+def _require_one_scene(folder: Path, rgb: str, lidar: str) -> None:
+    """Raise DataError for a picture and ranges whose names hold different numbers: two listings joined unsorted."""
+    if numbers_differ(rgb, lidar):
+        found, hint = f"{rgb} and {lidar} in one group", "join the files by their numbers and export again"
+        raise DataError(Issue("contradiction", folder / "samples.json", found, "files of one scene", hint))
 
 
 def _require_inside(folder: Path, root: Path, path: str) -> str:
@@ -142,48 +159,55 @@ def _require_inside(folder: Path, root: Path, path: str) -> str:
 # --- angles
 
 
-def _read_angles(folder: Path, info: dict[str, Any]) -> dict[str, bytes]:
-    """Return angle files by angle: from the data set's info, else from beside it. The inventory reports absent ones."""
+def _read_angles(folder: Path, info: dict[str, Any]) -> dict[str, AngleFile]:
+    """Return raw path -> angle file: from the data set's info, else from beside it. Both may lack some."""
     files = {}
     for angle in ANGLES:
-        if angle in info:
-            try:
-                files[angle] = npy_bytes(np.array(info[angle], np.float32))
-            except (ValueError, TypeError, OverflowError) as error:
-                raise not_an_export(folder / "metadata.json", error) from None
-        elif content := _read_angle_file(folder, angle):
-            files[angle] = content
+        shared = _read_angle_file(folder, angle)
+        for name in CLASSES:
+            key = next((key for key in (f"{angle}_{name}", angle) if key in info), None)
+            if file := _encode_angles(folder, info, key) if key else shared:
+                files[f"{name}/{angle}.npy"] = file
     return files
 
 
-def _read_angle_file(folder: Path, angle: str) -> bytes | None:
+def _encode_angles(folder: Path, info: dict[str, Any], key: str) -> AngleFile:
+    try:
+        return AngleFile(f"metadata.json{SEPARATOR}{key}", npy_bytes(np.array(info[key], np.float32)))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise not_an_export(folder / "metadata.json", f"{key}: {error}") from None
+
+
+def _read_angle_file(folder: Path, angle: str) -> AngleFile | None:
     """Return the angle file in the folder or in those of its classes, which have one sensor."""
-    paths = [folder / f"{angle}.npy", *(folder / name / f"{angle}.npy" for name in CLASSES)]
-    contents = {read_bytes(path): path for path in paths if path.is_file()}
+    members = [f"{angle}.npy", *(f"{name}/{angle}.npy" for name in CLASSES)]
+    contents = {read_bytes(folder / member): member for member in members if (folder / member).is_file()}
     if len(contents) > 1:
-        first, second, *_ = contents.values()
+        first, second, *_ = (folder / member for member in contents.values())
         hint = "give the files of one sensor"
         raise DataError(Issue("angles-differ", second, "other angles", f"those of {first}", hint))
-    return next(iter(contents), None)
+    return next((AngleFile(member, content) for content, member in contents.items()), None)
 
 
 # --- one frame
 
 
-def _reader(folder: Path, angles: dict[str, bytes], camera_view: bool) -> Callable[[str], bytes]:
+def _reader(
+    folder: Path, files: dict[str, str], angles: dict[str, AngleFile], camera_view: bool
+) -> Callable[[str], bytes]:
     """Return the function from a member to its bytes; `camera_view`: depth maps are oriented as the RGB is."""
+    class_names = {member: raw_path.partition("/")[0] for raw_path, member in files.items()}
+    contents = {file.member: file.content for file in angles.values()}
 
     def read(member: str) -> bytes:
-        file, separator, part = member.partition(SEPARATOR)
+        if member in contents:
+            return contents[member]
+        file, separator, span = member.partition(SEPARATOR)
         if separator:
-            return (
-                angles[part]
-                if part in angles
-                else _read_heatmap(folder / file, *map(int, part.split("-")), camera_view)
-            )
-        return (
-            _read_cloud(folder / file, angles) if file.lower().endswith(CLOUD_SUFFIXES) else read_bytes(folder / file)
-        )
+            return _read_heatmap(folder / file, *map(int, span.split("-")), camera_view)
+        if file.lower().endswith(CLOUD_SUFFIXES):
+            return _read_cloud(folder / file, [angles.get(f"{class_names[member]}/{angle}.npy") for angle in ANGLES])
+        return read_bytes(folder / file)
 
     return read
 
@@ -202,7 +226,7 @@ def _read_heatmap(path: Path, start: int, stop: int, camera_view: bool) -> bytes
     return npy_bytes(from_camera_view(depth) if camera_view else depth)
 
 
-def _read_cloud(path: Path, angles: dict[str, bytes]) -> bytes:
+def _read_cloud(path: Path, angles: list[AngleFile | None]) -> bytes:
     """Return the ranges of a .pcd file, or of the one in an .fo3d scene, as the bytes of an .npy file."""
     if path.suffix.lower() == ".fo3d":
         match = re.search(rb'"pcdPath":\s*"([^"]+)"', read_bytes(path))
@@ -210,8 +234,8 @@ def _read_cloud(path: Path, angles: dict[str, bytes]) -> bytes:
             raise not_an_export(path, "no point cloud")
         name = match[1].decode("utf-8", "replace")
         path = path.parent / _require_inside(path.parent, path.parent.resolve(), name)
-    if set(angles) != set(ANGLES):
+    if None in angles:
         expected, hint = "angles to place the points by", "put azimuth.npy and zenith.npy beside metadata.json"
         raise DataError(Issue("no-angles", path, "points alone", expected, hint))
-    grid = [parse_angle(path, angles[name]) for name in ANGLES]
+    grid = [parse_angle(path, file.content) for file in angles]
     return npy_bytes(depth_from_points(path, read_pcd(path, read_bytes(path)), *grid))

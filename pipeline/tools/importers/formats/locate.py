@@ -5,7 +5,7 @@ Only names are looked at, except that a frame which occurs twice is read, to see
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from pipeline.core.errors import printable
@@ -64,6 +64,16 @@ def locate(tree: Mapping[str, str], read: Callable[[str], bytes], display: Calla
     notes += [f"found twice with equal bytes and read once: {duplicates:,}"] if duplicates else []
     notes += _describe_ignored(visible, chosen, len(tree) - len(visible))
     return Layout(files, notes)
+
+
+def numbers_differ(first: str, second: str) -> bool:
+    """Return whether the names of two files hold numbers, and none in common: they are of different scenes.
+
+    A last `-2`, which FiftyOne appends to a name that exists, does not count.
+    """
+    stems = (re.sub(r"(?<=\d)-\d+$", "", PurePosixPath(path).stem) for path in (first, second))
+    numbers = [{int(digits) for digits in re.findall("[0-9]+", stem)} for stem in stems]
+    return all(numbers) and numbers[0].isdisjoint(numbers[1])
 
 
 def _is_junk(path: str) -> bool:

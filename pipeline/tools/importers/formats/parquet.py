@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipeline.core.sensors import ANGLES, CLASS_NAMES, CLASSES, IMAGE_SIZE, SENSORS
 from pipeline.raw.format import DataError, Issue, read_bytes
 from pipeline.tools.importers.formats.folder import list_names
-from pipeline.tools.importers.formats.locate import ANGLE
+from pipeline.tools.importers.formats.locate import ANGLE, numbers_differ
 from pipeline.tools.importers.formats.shards import Cell, Shards, encode
 from pipeline.tools.importers.source import Source, compute_fingerprint
 
@@ -104,16 +104,20 @@ def _read_rows(paths: list[Path], shards: Shards, roles: dict[str, str]) -> list
         schema = shards.files[path].schema_arrow
         label_names = _label_names(schema, roles["label"])
         columns = [roles[role] for role in ("label", "scene", *ANGLES) if role in roles]
-        image = schema.field(roles["rgb"]).type
-        if any(image.field(index).name == "path" for index in range(image.num_fields)):
-            columns.append(f"{roles['rgb']}.path")
+        columns += [f"{roles[sensor]}.path" for sensor in SENSORS if _has_path(schema.field(roles[sensor]).type)]
         for index, (group, row_in_group, values) in enumerate(shards.small_columns(path, columns)):
             place = Path(f"{path}:row {index}")
             class_name = _class_of(place, values[roles["label"]], label_names)
             angles = tuple(values.get(roles.get(angle)) for angle in ANGLES)
             scene = _scene_of(place, values, roles)
+            _require_one_scene(place, values, roles)
             rows.append(Row(path, group, row_in_group, index, class_name, scene, angles))
     return rows
+
+
+def _has_path(column: "pa.DataType") -> bool:
+    """Return whether the column is a struct with the name of a file, as the hub's own format has it."""
+    return any(column.field(index).name == "path" for index in range(column.num_fields))
 
 
 def _label_names(schema: "pa.Schema", label: str) -> list[str] | None:
@@ -148,6 +152,14 @@ def _scene_of(place: Path, values: dict[str, Any], roles: dict[str, str]) -> int
     if not digits:
         raise DataError(Issue("name", place, f"the scene {scene!r:.60}", "a number", "number the scenes from 0 on"))
     return int(digits[0])
+
+
+def _require_one_scene(place: Path, values: dict[str, Any], roles: dict[str, str]) -> None:
+    """Raise DataError for two files of a row whose names hold different numbers: two listings joined unsorted."""
+    rgb, lidar = ((values.get(roles[sensor]) or {}).get("path") or "" for sensor in SENSORS)
+    if numbers_differ(rgb, lidar):
+        hint = "join the files by their numbers and write the rows again"
+        raise DataError(Issue("contradiction", place, f"{rgb} and {lidar} in one row", "files of one scene", hint))
 
 
 def _number_scenes(rows: list[Row]) -> tuple[list[Row], list[str]]:
