@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from pipeline.core.errors import printable
 from pipeline.raw.format import FILE_KINDS, MAX_BYTES, DataError, Issue
 from pipeline.tools.importers.formats.locate import locate
 from pipeline.tools.importers.source import Source, compute_fingerprint
@@ -39,12 +40,15 @@ def open_archives(paths: list[Path], home: Path, title: str) -> Source | None:
         raise DataError(Issue("too-many", home, f"{len(paths):,} archives", f"at most {MAX_ARCHIVES}", hint))
     members: dict[str, tuple[Archive, zipfile.ZipInfo]] = {}  # by their names in the source
     tree: dict[str, str] = {}
+    backslashes: list[str] = []
     for path in paths:
         archive = Archive(path)
         prefix = f"{_stem(path)}/" if len(paths) > 1 else ""
         for info in archive.members():
-            name = f"{os.path.relpath(path, home)}:{info.filename}"
-            first = tree.setdefault(prefix + info.filename, name)
+            inside = _normalize(info.filename)
+            name = f"{os.path.relpath(path, home)}:{inside}"
+            first = tree.setdefault(prefix + inside, name)
+            backslashes += [info.filename] if "\\" in info.filename else []
             if first in members:
                 archive.require_equal(info, members[first][1], first)
             members[first] = archive, info
@@ -57,14 +61,22 @@ def open_archives(paths: list[Path], home: Path, title: str) -> Source | None:
     layout = locate(tree, read, lambda name: home / name if name else whole)
     if layout is None:
         return None
+    notes = list(layout.notes)
+    if backslashes:
+        notes.append(f"{len(backslashes):,} names have \\ between folders, such as {printable(backslashes[0])}")
     members = {name: members[name] for name in layout.files.values()}
     facts = ((raw_path, members[name][1].CRC, members[name][1].file_size) for raw_path, name in layout.files.items())
-    return Source(title, layout.files, read, compute_fingerprint(facts), tuple(layout.notes), folder_prefix(home))
+    return Source(title, layout.files, read, compute_fingerprint(facts), tuple(notes), folder_prefix(home))
 
 
 def folder_prefix(folder: Path) -> str:
     """Return what precedes a file of the folder in a message: nothing for the working directory."""
     return "" if folder == Path() else f"{folder}{os.sep}"
+
+
+def _normalize(name: str) -> str:
+    """Return a member's name with `/` between folders and without the `./` that bsdtar writes."""
+    return "/".join(part for part in re.split(r"[/\\]", name) if part not in ("", "."))
 
 
 def _stem(path: Path) -> str:
@@ -97,7 +109,7 @@ class Archive:
             issues.append(self._issue(None, "bomb", found, f"at most {MAX_RATIO} to 1", hint))
         if issues:
             raise DataError(*issues)
-        return (info for info in infos if not info.is_dir())
+        return (info for info in infos if not info.filename.endswith(("/", "\\")))
 
     def read(self, info: zipfile.ZipInfo) -> bytes:
         """Return a member's bytes. Raises DataError for none, for too many, and for others than the archive claims."""
@@ -129,11 +141,11 @@ class Archive:
         hint = "pack the set again, from its own folder"
         if not name:
             yield self._issue(info, "path", "a member without a name", "names", hint)
-        elif name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
+        elif name.startswith(("/", "\\")) or re.match("[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
             yield self._issue(info, "path", "a name that leads out of the archive", "names inside", hint)
-        elif "\\" in name or "\0" in name:
+        elif "\0" in name:
             found = f"the name {name[:MAX_LISTED_MEMBERS]!r}"
-            yield self._issue(info, "path", found, "names with / between folders", hint)
+            yield self._issue(info, "path", found, "names without a zero byte", hint)
         if file_type not in (0, stat.S_IFREG, stat.S_IFDIR):
             found = "a link" if file_type == stat.S_IFLNK else "a device or pipe"
             yield self._issue(info, "not-a-file", found, "files and folders", hint)
