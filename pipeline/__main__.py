@@ -40,13 +40,16 @@ def import_(
     scenes: Annotated[int | None, typer.Option(min=1, help="Draw so many whole scenes; all by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws the scenes.")] = 0,
     skip: Annotated[bool, typer.Option("--skip", help="Leave out scenes that are not whole or have a fault.")] = False,
+    known_angles: Annotated[
+        bool, typer.Option("--known-angles", help="Use the angles of the course's LiDAR where the set has none.")
+    ] = False,
 ) -> None:
     """Bring a foreign data set into the raw layout, or say all that is wrong with it. Goes on after an interruption."""
     from pipeline.tools.importers.import_dataset import (
         import_dataset,  # readers of every foreign form, which the other commands do without
     )
 
-    print(import_dataset(source, folder, scenes, seed, skip))
+    print(import_dataset(source, folder, scenes, seed, skip, known_angles))
 
 
 @app.command()

@@ -1,4 +1,7 @@
-"""Frames and angle files copied from a source byte for byte. Each is parsed first, and appears whole or not at all."""
+"""Frames and angle files copied from a source. Each is parsed first, and appears whole or not at all.
+
+Bytes are not changed, except that a picture without an alpha channel gets an opaque one.
+"""
 
 import os
 from collections.abc import Callable, Collection
@@ -12,31 +15,39 @@ from tqdm import tqdm
 from pipeline.core.sensors import ANGLES, CLASSES, SENSORS
 from pipeline.raw.format import DataError, Issue, parse_angle, parse_depth, parse_rgb
 from pipeline.raw.index import SceneNumbers
+from pipeline.tools.importers.alpha import add_alpha
 from pipeline.tools.importers.source import Source
 
+Save = Callable[[str, bytes, bool], None]  # (raw path, content, whether it differs from the source's)
 THREADS = 8  # a frame on a mounted drive takes half a second, most of it waiting
 PARSERS = {"rgb": parse_rgb, "lidar": parse_depth}
+ALPHA_MARK = "alpha-added"  # a file beside the frames: at least one of them got an alpha channel
 SENSOR_FOLDERS = [f"{name}/{sensor}" for name in CLASSES for sensor in SENSORS]
 
 
 def check_frames(source: Source, scenes: SceneNumbers) -> list[Issue]:
     """Return all issues of the frames of some scenes. Frames that the source lacks are the inventory's subject."""
-    return _read_frames(source, scenes, "check", [], lambda raw_path, content: None)
+    return _read_frames(source, scenes, "check", [], lambda raw_path, content, changed: None)
 
 
 def copy_frames(source: Source, scenes: SceneNumbers, folder: Path) -> list[Issue]:
-    """Write the valid frames of some scenes below a folder, except those already there; return the others' issues."""
+    """Write the valid frames of some scenes below a folder, except those already there; return the others' issues.
+
+    The file ALPHA_MARK beside the folder says that a picture got an alpha channel.
+    """
     for name in SENSOR_FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     existing = {f"{name}/{file}" for name in SENSOR_FOLDERS for file in os.listdir(folder / name)}
-    return _read_frames(
-        source, scenes, "import", existing, lambda raw_path, content: _write(folder / raw_path, content)
-    )
+
+    def save(raw_path: str, content: bytes, changed: bool) -> None:
+        if changed:  # noted first: a killed import leaves no changed frame without the mark
+            folder.with_name(ALPHA_MARK).touch()
+        _write(folder / raw_path, content)
+
+    return _read_frames(source, scenes, "import", existing, save)
 
 
-def _read_frames(
-    source: Source, scenes: SceneNumbers, task: str, existing: Collection[str], save: Callable[[str, bytes], None]
-) -> list[Issue]:
+def _read_frames(source: Source, scenes: SceneNumbers, task: str, existing: Collection[str], save: Save) -> list[Issue]:
     """Parse the frames of some scenes in the source's own order, which is the fastest to read; save the valid ones."""
     wanted = set(scenes.tolist())
     pairs = {
@@ -58,15 +69,16 @@ def _read_frames(
     return issues
 
 
-def _read_frame(source: Source, raw_path: str, save: Callable[[str, bytes], None]) -> list[Issue]:
+def _read_frame(source: Source, raw_path: str, save: Save) -> list[Issue]:
     _, sensor, file = raw_path.split("/")
     try:
-        content = source.read(source.files[raw_path])
-        PARSERS[sensor](source.display_path(raw_path), content)
+        original, path = source.read(source.files[raw_path]), source.display_path(raw_path)
+        content = add_alpha(path, original) if sensor == "rgb" else original
+        PARSERS[sensor](path, content)
     except DataError as error:
         scene = int(file.partition(".")[0])
         return [replace(issue, scenes=range(scene, scene + 1)) for issue in error.args]
-    save(raw_path, content)
+    save(raw_path, content, content is not original)
     return []
 
 

@@ -1,4 +1,4 @@
-"""Import a foreign data set into the raw layout: frame by frame, byte for byte, whole or not at all."""
+"""Import a foreign data set into the raw layout: frame by frame, whole or not at all."""
 
 import fcntl
 import os
@@ -15,6 +15,7 @@ from pipeline.core.files import resumable_folder
 from pipeline.core.sensors import ANGLES, CLASSES, SENSORS
 from pipeline.raw.format import DataError, Issue, require_absent
 from pipeline.tools.importers.inventory import Inventory, format_scene_numbers, take_inventory
+from pipeline.tools.importers.known_angles import add_known_angles
 from pipeline.tools.importers.open_source import open_source
 from pipeline.tools.importers.select_scenes import SceneRequest, SceneSelection, copy_valid_scenes
 from pipeline.tools.importers.source import compute_fingerprint
@@ -35,19 +36,26 @@ class ImportResult(NamedTuple):
 
 
 def import_dataset(
-    location: str, folder: Path, scenes: int | None = None, seed: int = 0, skip: bool = False
+    location: str,
+    folder: Path,
+    scenes: int | None = None,
+    seed: int = 0,
+    skip: bool = False,
+    known_angles: bool = False,
 ) -> ImportResult:
     """Write the data set at a location (see `open_source`) to `folder`, which must not exist.
 
     `scenes` complete scenes are drawn with `seed`; None imports all. Scenes that lack a frame or have a broken one are
-    refused, all in one DataError, or left out with `skip`. Scenes are renumbered from 0000 in their original order.
-    An interrupted import is resumed by the next call with an equal source, `scenes` and `seed`.
+    refused, all in one DataError, or left out with `skip`. With `known_angles` a source may lack its angle files (see
+    `add_known_angles`). Scenes are renumbered from 0000 in their original order. An interrupted import is resumed by
+    the next call with an equal source, `scenes` and `seed`.
     """
     if (scenes is not None and scenes < 1) or seed < 0:
         found = f"{scenes} scenes by seed {seed} asked for"
         raise DataError(Issue("asked", folder, found, "at least 1 scene and a seed from 0 up", "ask for those"))
     require_absent(folder)
     source = open_source(location)
+    source = add_known_angles(source) if known_angles else source
     inventory = take_inventory(source)
     request = SceneRequest(scenes, seed, skip)
     key = compute_fingerprint([source.fingerprint, scenes, seed])
@@ -109,5 +117,7 @@ def _describe_selection(inventory: Inventory, selection: SceneSelection, request
         yield f"left out, since a frame is broken: {len(selection.broken):,} scenes, {numbers}"
     if request.count is not None:
         yield f"{request.count:,} of {complete.size:,} complete scenes were drawn, with seed {request.seed}"
+    if selection.alpha_added:
+        yield "pictures without an alpha channel got an opaque one; their colors are unchanged"
     if selection.scenes != list(range(len(selection.scenes))):
         yield f"scenes were renumbered from 0000, in the order of {format_scene_numbers(np.array(selection.scenes))}"

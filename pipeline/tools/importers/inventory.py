@@ -67,7 +67,10 @@ def _absent_angles(source: Source) -> Iterator[Issue]:
         for angle in ANGLES:
             if f"{name}/{angle}.npy" not in source.files:
                 path = source.display_path(f"{name}/{angle}.npy")
-                hint = "restore it; both classes come from one sensor, so that a copy of the other's will do"
+                hint = (
+                    "restore it (both classes come from one sensor, so that a copy of the other's will do), "
+                    "or add --known-angles if the course's LiDAR recorded the set"
+                )
                 yield Issue("missing", path, "nothing", "the angles of the LiDAR's rays", hint)
 
 

@@ -13,7 +13,7 @@ from pipeline.core.sensors import CLASSES, SENSORS
 from pipeline.raw.format import DataError, Issue
 from pipeline.raw.index import SceneNumbers, index_folder
 from pipeline.raw.validate import validate_folder
-from pipeline.tools.importers.copying import check_frames, copy_angles, copy_frames
+from pipeline.tools.importers.copying import ALPHA_MARK, check_frames, copy_angles, copy_frames
 from pipeline.tools.importers.inventory import Inventory, sample_scenes
 from pipeline.tools.importers.source import Source
 
@@ -27,10 +27,11 @@ class SceneRequest(NamedTuple):
 
 
 class SceneSelection(NamedTuple):
-    """The scenes of a source that were imported and that were left out as broken, both rising."""
+    """The scenes of a source that were imported and those that were left out as broken, both rising."""
 
     scenes: list[int]
     broken: list[int]
+    alpha_added: bool  # to at least one picture
 
 
 def copy_valid_scenes(source: Source, inventory: Inventory, partial: Path, request: SceneRequest) -> SceneSelection:
@@ -69,7 +70,7 @@ def _copy_until_valid(
             raise DataError(*inventory.incomplete, *known, _too_few(source, wanted.size, request.count))
         issues = copy_frames(source, wanted, frames) or _validate(source, wanted, frames)
         if not issues:
-            return SceneSelection(wanted.tolist(), sorted(broken))
+            return SceneSelection(wanted.tolist(), sorted(broken), frames.with_name(ALPHA_MARK).exists())
         concerned = {scene for issue in issues for scene in issue.scenes or ()}
         if not request.skip or concerned <= broken or any(not issue.scenes for issue in issues):
             raise DataError(*issues)
