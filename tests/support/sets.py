@@ -1,5 +1,7 @@
 """Data sets packed, compared and imported."""
 
+import subprocess
+import sys
 import zipfile
 from collections import Counter
 from dataclasses import replace
@@ -10,6 +12,9 @@ import pytest
 from pipeline.tools.importers.import_dataset import ImportResult, import_dataset
 from pipeline.tools.importers.open_source import open_source
 from pipeline.tools.importers.source import Source
+from support.commands import ROOT
+
+MAX_MEMORY = 200  # MB that opening any source may need
 
 
 def pack(path: Path, folder: Path, prefix: str = "", only: str = "") -> Path:
@@ -31,6 +36,24 @@ def same(left: Path, right: Path) -> bool:
 def import_set(source: Path, scenes: int | None = None, seed: int = 0, skip: bool = False) -> ImportResult:
     """Import `tmp_path/in/set` into `tmp_path/data`."""
     return import_dataset(str(source), source.parent.parent / "data", scenes, seed, skip)
+
+
+def open_measured(path: Path) -> tuple[str, int]:
+    """Return the error of opening in a process with 1 GB of address space, and the process's peak memory in MB."""
+    code = f"""
+import re, resource
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+from pipeline.tools.importers.open_source import open_source
+try:
+    open_source({str(path)!r})
+except ValueError as error:
+    print(error)
+print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *message, peak = done.stdout.splitlines()
+    return "\n".join(message), int(peak)
 
 
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.raw.format import DataError, Issue
-from pipeline.tools.importers.formats.archive import open_archives
+from pipeline.tools.importers.formats.archive import ARCHIVE_SUFFIXES, UNREADABLE_SUFFIXES, open_archives
 from pipeline.tools.importers.formats.fiftyone_export import open_fiftyone
 from pipeline.tools.importers.formats.folder import list_names, open_folder
 from pipeline.tools.importers.formats.parquet import open_parquet
@@ -15,11 +15,7 @@ DOWNLOADERS: dict[str, Callable[[str], Path]] = {  # by the scheme before the co
     "hf": download_from_hugging_face,
     "kaggle": download_from_kaggle,
 }
-OPENERS: dict[str, Callable[[list[Path], Path, str], Source | None]] = {  # by suffix; (files, their folder, title)
-    ".parquet": open_parquet,
-    ".zip": open_archives,
-}
-FORMS = "a folder, a .zip, .parquet files, hf:owner/name or kaggle:owner/name"
+FORMS = "a folder, a .zip or .tar.gz, .parquet files, hf:owner/name or kaggle:owner/name"
 
 
 def open_source(location: str) -> Source:
@@ -40,7 +36,7 @@ def _open_path(path: Path, title: str) -> Source:
     if path.is_dir():
         source = _open_folder(path, title)
     elif path.is_file():
-        open_files = OPENERS.get(path.suffix.lower(), open_archives)  # an archive may have any name
+        open_files = open_parquet if path.suffix.lower() == ".parquet" else open_archives
         source = open_files([path], path.parent, title)
     else:
         raise DataError(Issue("not-a-file", path, "a pipe, socket or device", FORMS, "name one of these"))
@@ -56,7 +52,9 @@ def _open_folder(folder: Path, title: str) -> Source | None:
     if source:
         return source
     paths = [folder / name for name in list_names(folder)]
-    for suffix, open_files in OPENERS.items():
-        if matching := [path for path in paths if path.suffix.lower() == suffix]:
-            return open_files(matching, folder, title)
+    if shards := [path for path in paths if path.suffix.lower() == ".parquet"]:
+        return open_parquet(shards, folder, title)
+    for suffixes in (ARCHIVE_SUFFIXES, UNREADABLE_SUFFIXES):  # the latter are refused by name
+        if archives := [path for path in paths if path.name.lower().endswith(suffixes)]:
+            return open_archives(archives, folder, title)
     return None

@@ -193,10 +193,11 @@ def test_a_circle_of_links_ends(good: Path) -> None:
 
 def test_what_holds_no_set_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing here")
-    (tmp_path / "tiny.tar.gz").write_bytes(b"\x1f\x8b")
     assert "found no frames; expected cubes/rgb/0000.png" in refused(tmp_path)
-    assert "found nothing; expected a folder, a .zip, .parquet files, hf:owner/name" in refused(tmp_path / "no")
-    assert "expected a whole zip archive" in refused(tmp_path / "tiny.tar.gz")
+    assert "found nothing; expected a folder, a .zip or .tar.gz, .parquet files, hf:" in refused(tmp_path / "no")
+    assert "notes.txt: found b'nothing '; expected a zip or tar archive" in refused(tmp_path / "notes.txt")
+    (tmp_path / "tiny.tar.gz").write_bytes(b"\x1f\x8b")
+    assert "expected a whole tar archive" in refused(tmp_path / "tiny.tar.gz")
     os.mkfifo(tmp_path / "pipe")
     assert "found a pipe" in refused(tmp_path / "pipe")
 

@@ -1,10 +1,8 @@
-"""Zip archives: honest ones in every shape that people have, and hostile ones, of which nothing comes but an error."""
+"""Zip archives: honest ones as people have them come in, hostile ones are refused before anything is written."""
 
 import io
 import shutil
 import stat
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +10,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.raw.format import DataError
-from pipeline.tools.importers.formats.archive import MAX_MEMBERS, MEMBER
+from pipeline.tools.importers.formats.archive_member import MAX_MEMBERS
+from pipeline.tools.importers.formats.zip_archive import MEMBER_MAGIC
 from pipeline.tools.importers.import_dataset import import_dataset
 from pipeline.tools.importers.open_source import open_source
-from support.commands import ROOT
-from support.sets import pack, same
-
-MAX_MEMORY = 200  # MB
+from support.sets import MAX_MEMORY, open_measured, pack, same
 
 
 def add(path: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> Path:
@@ -159,13 +155,13 @@ def packed(method: int) -> Callable[[Path], object]:
 def encrypted(path: Path) -> None:
     """The flag in the list of members alone: what an archive with a password says."""
     content = bytearray(add(path, ("cubes/rgb/9999.png", b"secret")).read_bytes())
-    content[content.rindex(MEMBER) + 8] |= 1
+    content[content.rindex(MEMBER_MAGIC) + 8] |= 1
     path.write_bytes(content)
 
 
 def nameless(path: Path) -> None:
     size = (46).to_bytes(4, "little")
-    path.write_bytes(MEMBER + bytes(42) + b"PK\x05\x06" + bytes(4) + b"\1\0\1\0" + size + bytes(6))
+    path.write_bytes(MEMBER_MAGIC + bytes(42) + b"PK\x05\x06" + bytes(4) + b"\1\0\1\0" + size + bytes(6))
 
 
 def zero_byte(path: Path) -> None:
@@ -242,7 +238,7 @@ def test_a_frame_that_lies_about_its_size_gives_no_more_than_that(tmp_path: Path
 
 def crowd(path: Path, count: int) -> None:
     """An archive of nothing but members' names, each its number. By hand: zipfile would take its time."""
-    head, tail = MEMBER + bytes(24) + (8).to_bytes(2, "little"), bytes(16)
+    head, tail = MEMBER_MAGIC + bytes(24) + (8).to_bytes(2, "little"), bytes(16)
     members = b"".join(head + tail + b"%08d" % number for number in range(count))
     counts = 2 * min(count, 65534).to_bytes(2, "little")
     end = b"PK\x05\x06" + bytes(4) + counts + len(members).to_bytes(4, "little") + bytes(6)
@@ -269,21 +265,3 @@ def test_bombs_take_no_memory(tmp_path: Path) -> None:
     for name in ("one.zip", "many.zip"):
         message, peak = open_measured(tmp_path / name)
         assert "expected at most 200 to 1" in message and peak < MAX_MEMORY
-
-
-def open_measured(path: Path) -> tuple[str, int]:
-    """Return the error of opening in a process with 1 GB of address space, and the process's peak memory in MB."""
-    code = f"""
-import re, resource
-resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-from pipeline.tools.importers.open_source import open_source
-try:
-    open_source({str(path)!r})
-except ValueError as error:
-    print(error)
-print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) // 1024)
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    *message, peak = done.stdout.splitlines()
-    return "\n".join(message), int(peak)
