@@ -146,6 +146,18 @@ def test_a_damaged_picture_without_alpha_is_reported(good: Path) -> None:
     assert message.count("\n") == 1
 
 
+def test_a_mount_without_modes_and_locks_is_written_to(
+    good: Path, tmp_path: Path, pristine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.chmod", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
+    import_set(good)
+    assert same(tmp_path / "data", pristine)
+
+
 # --- refused
 
 
