@@ -35,7 +35,7 @@ def simulate(
 
 @app.command("import")
 def import_(
-    source: Annotated[str, typer.Argument(help="A folder, .zip, .tar.gz, .parquet, hf:owner/name or kaggle:owner/name.")],
+    source: Annotated[str, typer.Argument(help="Folder, .zip, .tar.gz, .parquet, hf:owner/name, kaggle:owner/name.")],
     folder: Annotated[Path, typer.Argument(help="The raw folder to write; must not exist. The stages read data.")],
     scenes: Annotated[int | None, typer.Option(min=1, help="Draw so many whole scenes; all by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws the scenes.")] = 0,
