@@ -1,11 +1,14 @@
 # make repro: everything from nothing.  make test: all tests.  make check: the quick ones.
-# make sweep: a grid of experiments.  make smoke: everything in small, in a folder of its own.
+# make sweep: a grid of experiments.  make smoke: every stage on 40 scenes, in a folder of its own.
 PYTHON ?= python3
-# an environment of your own, VENV=DIR, is used as it is; ours is made and kept in step with the requirements
+# an environment of your own, VENV=DIR, is used as it is; .venv is made here and kept in step with the requirements
 VENV ?= .venv
 READY := $(if $(filter .venv,$(VENV)),.venv/ready)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
+
+# an environment that is there and fits keeps its Python, unless PYTHON is given
+GIVEN := $(if $(filter command line environment,$(origin PYTHON)),remake)
 
 # the grid of `make sweep`, comma between values, and how many experiments run at a time
 LR ?= 1e-4,1e-5,1e-3
@@ -14,7 +17,7 @@ JOBS ?= 2
 # Git ignores weights from elsewhere, and so the queue has to be told to take them along
 WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 
-.PHONY: setup repro run sweep course full test test-explore check lint smoke image
+.PHONY: setup repro run sweep course full test test-explore check lint smoke image remake
 
 setup: $(READY)
 
@@ -32,12 +35,12 @@ run:
 sweep: repro
 	dvc exp run --queue -S 'fusion.lr=$(LR)' -S 'fusion.schedule=$(SCHEDULE)' $(WEIGHTS:%=-C %)
 	dvc exp run --run-all --jobs $(JOBS)
-	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages|accuracy)|Executor|State|.*_ci95' --sort-by leader.val_loss
+	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages)|Executor|State' --sort-by val_loss
 	@python -m pipeline best
 
-# params.yaml becomes course.yaml or full.yaml, whose heads say for which data and how long; back: git restore params.yaml
+# presets/course.yaml and presets/full.yaml say for which data and how long; back: git restore params.yaml
 course full: $(READY)
-	cp $@.yaml params.yaml
+	python -m pipeline preset $@
 	$(MAKE) run
 
 test: $(READY) lint
@@ -53,25 +56,26 @@ check: $(READY) lint
 lint: $(READY)
 	ruff check .
 	ruff format --check .
+	mypy
 	hadolint Dockerfile
 
-# every stage on 40 scenes, in a folder of its own: data/ and runs/ stay as they are
+# data/ and runs/ stay as they are
 smoke: $(READY)
 	rm -rf .smoke && mkdir -p .smoke/.dvc
 	cp -r pipeline stages pretrained dvc.yaml .dvcignore .smoke/
-	cp smoke.yaml .smoke/params.yaml
+	python -m pipeline preset smoke --out .smoke/params.yaml
 	cd .smoke && dvc config -q core.no_scm true && python -m pipeline simulate data --scenes 40 && dvc add -q data && dvc repro
 	@cd .smoke && python -m pipeline results
 
 image:
 	docker build --tag rgb-lidar-cilp .
 
-.venv/ready: requirements.txt requirements-hub.txt requirements-dev.txt constraints.txt
-	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --requirement requirements-dev.txt --constraint constraints.txt
+.venv/ready: requirements.txt requirements-hub.txt requirements-dev.txt constraints.txt $(GIVEN)
+	@scripts/make_venv.sh $(PYTHON) .venv setup $(GIVEN)
+	.venv/bin/pip install --quiet --constraint constraints.txt $(addprefix --requirement ,$(filter requirements%,$^))
 	@touch $@
 
-.venv-explore/ready: requirements.txt requirements-explore.txt requirements-explore-dev.txt constraints.txt constraints-explore.txt
-	$(PYTHON) -m venv .venv-explore
-	.venv-explore/bin/pip install --quiet --requirement requirements-explore-dev.txt --constraint constraints.txt --constraint constraints-explore.txt
+.venv-explore/ready: requirements.txt requirements-explore.txt requirements-explore-dev.txt constraints.txt constraints-explore.txt $(GIVEN)
+	@scripts/make_venv.sh $(PYTHON) .venv-explore test-explore $(GIVEN)
+	.venv-explore/bin/pip install --quiet $(addprefix --constraint ,$(filter constraints%,$^)) $(addprefix --requirement ,$(filter requirements%,$^))
 	@touch $@

@@ -1,26 +1,24 @@
-"""Contrastive image-LiDAR pretraining of two embedders: runs/cilp/."""
+"""Pretrain an RGB and a LiDAR embedder contrastively: runs/cilp/."""
 
 from dataclasses import asdict
+from typing import Any
 
 from pipeline.config.params import load_params
-from pipeline.core.checkpoints import save_checkpoints
-from pipeline.core.device import build_seeded, map_seeds, setup_device
+from pipeline.core.device import build_seeded, setup_device
 from pipeline.core.errors import run_command
 from pipeline.core.files import write_json, write_npy
 from pipeline.core.runs import run_folder
 from pipeline.data.arrays import Batches, load_arrays
 from pipeline.metrics.classification import add_prefix
 from pipeline.metrics.inference import pair_embeddings
-from pipeline.metrics.seeds import aggregate_seeds
 from pipeline.models.cilp import CILP
-from pipeline.report.style import similarity
-from pipeline.training.loop import Task, fit_seeds, training_cost
+from pipeline.training.loop import EpochMetrics, FitResult, Task
 from pipeline.training.objectives import contrastive_objective
-from pipeline.training.tracker import Tracker
-from pipeline.transfer.chain import cilp_metrics
+from pipeline.training.seeds import SeedResult, train_over_seeds
+from pipeline.transfer.scores import cilp_metrics
 
-SHOWN = 32  # pairs in the similarity matrix: one batch, the picture people know
-KEPT = ("val_loss", *(f"val_{name}{way}" for way in ("", "_reverse") for name in ("top1", "top5", "mean_rank")))
+SIMILARITY_PAIRS = 32  # one batch: the picture that people know
+RETRIEVAL = [f"val_{name}{way}" for way in ("", "_reverse") for name in ("top1", "top5", "mean_rank")]
 
 
 def main() -> None:
@@ -28,34 +26,37 @@ def main() -> None:
     section, folder = params.cilp, run_folder("cilp")
     data = load_arrays(run_folder("prepare") / "arrays", device)
     # a cube and the sphere of its scene share a batch: where and which colour cannot tell them apart, only shape can
-    train = Batches(data.with_depth, data.scene_pairs("train"), section.batch)
+    train = Batches(data.with_depth, data.scene_pairs("train"), section.batch_size)
     val, test = (Batches(data.with_depth, data.scene_pairs(name)) for name in ("val", "test"))
-    shown = Batches(data.with_depth, data.scene_pairs("test")[: SHOWN // 2])
-    net = {name: getattr(section, name) for name in ("branch", "norm", "hidden", "embed", "temperature")}
+    net: dict[str, Any] = {
+        name: getattr(section, name) for name in ("channels", "norm", "hidden_dims", "embed_dim", "temperature")
+    }
     net |= data.depth_stats
 
-    def evaluate(model: CILP) -> dict[str, float]:
-        scores = cilp_metrics(model, val, section.batch)
-        return {"temperature": scores.pop("temperature"), **add_prefix("val", scores)}
+    def validate(model: CILP) -> EpochMetrics:
+        metrics = cilp_metrics(model, val, section.batch_size)
+        return {"temperature": metrics.pop("temperature"), **add_prefix("val", metrics)}
 
-    def task(seed: int) -> Task:
-        return Task(build_seeded(seed, lambda: CILP(**net)), contrastive_objective, train, evaluate)
+    models = {seed: build_seeded(seed, lambda: CILP(**net)) for seed in params.seeds}
 
-    tasks = {seed: task(seed) for seed in params.seeds}
-    models = {seed: task.model for seed, task in tasks.items()}
-    recipe = asdict(section)
-    with Tracker(folder, params.seeds, section.epochs, device, recipe, models[params.seeds[0]]) as tracker:
-        fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
-        save_checkpoints(folder, models, {"kind": "cilp", "net": net})
-        told = map_seeds(lambda seed: cilp_metrics(models[seed], test, section.batch), params.seeds, device)
-        rows = [row | {name: fit.best[name] for name in KEPT} for row, fit in zip(told, fitted, strict=True)]
-        metrics = aggregate_seeds(rows) | training_cost(models, fitted)
-        rgb, lidar = pair_embeddings(models[params.seeds[0]], shown)
-        write_npy(folder / "similarity.npy", (rgb @ lidar.T).numpy())  # (32, 32), row = RGB, column = LiDAR
-        similarity(rgb @ lidar.T, folder / "similarity.png")
-        tracker.picture("similarity", folder / "similarity.png")
-        tracker.summary(metrics)
-    write_json(folder / "metrics.json", metrics)
+    def evaluate(seed: int, result: FitResult) -> SeedResult:
+        best = {name: result.best[name] for name in ("val_loss", *RETRIEVAL)}
+        return SeedResult(cilp_metrics(models[seed], test, section.batch_size) | best)
+
+    metrics, cost, _ = train_over_seeds(
+        folder,
+        {seed: Task(model, contrastive_objective, train, validate) for seed, model in models.items()},
+        section,
+        section.epochs,
+        evaluate,
+        data,
+        config=asdict(section),
+        about={"kind": "cilp", "net": net},
+    )
+    first = Batches(data.with_depth, data.scene_pairs("test")[: SIMILARITY_PAIRS // 2])
+    rgb, lidar = pair_embeddings(models[params.seeds[0]], first)
+    write_npy(folder / "similarity.npy", (rgb @ lidar.T).numpy())  # (32, 32), row = RGB, column = LiDAR
+    write_json(folder / "metrics.json", metrics | cost)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Raw pairs -> arrays, split and data metrics in runs/prepare/."""
+"""Check raw pairs and write arrays, split and data metrics: runs/prepare/."""
 
 from pathlib import Path
 
@@ -15,8 +15,9 @@ def main() -> None:
     folder = run_folder("prepare")
     metrics = prepare(Path("data"), folder / "arrays", make_splitter(params), params.on_error)
     write_json(folder / "metrics.json", metrics)
-    left = metrics["left_out"]["pairs"]
-    print(f"prepare: {metrics['pairs']} pairs" + (f", {left} left out: see {folder}/metrics.json" if left else ""))
+    left_out = metrics["left_out"]["pairs"]
+    note = f", {left_out} left out: see {folder}/metrics.json" if left_out else ""
+    print(f"prepare: {metrics['pairs']} pairs{note}")
 
 
 if __name__ == "__main__":

@@ -1,63 +1,64 @@
 """Train the projector from CILP's RGB embedding to the LiDAR classifier's features: runs/project/."""
 
 from dataclasses import asdict
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.config.params import load_params
-from pipeline.core.checkpoints import save_checkpoints
 from pipeline.core.device import build_seeded, map_seeds, setup_device
 from pipeline.core.errors import run_command
 from pipeline.core.files import write_json
 from pipeline.core.runs import run_folder
 from pipeline.data.arrays import Batches, Examples, load_arrays
-from pipeline.metrics.classification import add_prefix
-from pipeline.metrics.seeds import aggregate_seeds
-from pipeline.models.cilp import build_projector
-from pipeline.training.loop import Task, fit_seeds, training_cost
+from pipeline.metrics.classification import Metrics, add_prefix
+from pipeline.models.cilp import CILP, LidarClassifier, build_projector
+from pipeline.training.loop import FitResult, Task
 from pipeline.training.objectives import projection_objective
-from pipeline.training.tracker import Tracker
-from pipeline.transfer import chain
+from pipeline.training.seeds import SeedResult, train_over_seeds
+from pipeline.transfer.chain import load_part
+from pipeline.transfer.scores import projector_examples, projector_metrics
 
 
 def main() -> None:
     params, device = load_params(), setup_device()
     section, folder = params.project, run_folder("project")
     data = load_arrays(run_folder("prepare") / "arrays", device)
-    everything = Batches(data.with_depth, data.all_rows)
+    pairs = Batches(data.with_depth, data.all_rows)
 
-    def look(seed: int) -> Examples:
-        """Both nets are frozen here: each sees every pair once, and the projector trains on what they said."""
-        return chain.projector_examples(
-            *(chain.load_part(part, seed, device) for part in ("lidar", "cilp")), everything
-        )
+    def embed(seed: int) -> Examples:
+        """Run every pair once through both frozen nets; the projector trains on their outputs."""
+        lidar, cilp = load_part("lidar", LidarClassifier, seed, device), load_part("cilp", CILP, seed, device)
+        return projector_examples(lidar, cilp, pairs)
 
-    known = dict(zip(params.seeds, map_seeds(look, params.seeds, device), strict=True))
-    means: dict[int, Tensor] = {
-        seed: each.target[data.splits["train"]].mean(dim=0).cpu() for seed, each in known.items()
-    }
-    embed, target = (side.shape[1] for side in known[params.seeds[0]])
-    net = {"embed": embed, "hidden": section.hidden, "target": target}
+    examples = dict(zip(params.seeds, map_seeds(embed, params.seeds, device), strict=True))
+    means = {seed: each.targets[data.splits["train"]].mean(dim=0).cpu() for seed, each in examples.items()}
+    embed_dim, target_dim = (side.shape[1] for side in examples[params.seeds[0]])
+    net: dict[str, Any] = {"embed_dim": embed_dim, "hidden_dims": section.hidden_dims, "target_dim": target_dim}
+    models = {seed: build_seeded(seed, lambda: build_projector(**net)) for seed in params.seeds}
 
-    def score(seed: int, model: nn.Module, split: str) -> dict[str, float]:
-        return chain.projector_metrics(model, Batches(known[seed].rows, data.splits[split]), means[seed])
+    def score(seed: int, model: nn.Module, split: str) -> Metrics:
+        return projector_metrics(model, Batches(examples[seed].rows, data.splits[split]), means[seed])
 
     def task(seed: int) -> Task:
-        model = build_seeded(seed, lambda: build_projector(**net))
-        train = Batches(known[seed].rows, data.splits["train"], section.batch)
-        return Task(model, projection_objective, train, lambda net: add_prefix("val", score(seed, net, "val")))
+        train = Batches(examples[seed].rows, data.splits["train"], section.batch_size)
+        validate = lambda model: add_prefix("val", score(seed, model, "val"))  # noqa: E731
+        return Task(models[seed], projection_objective, train, validate)
 
-    tasks = {seed: task(seed) for seed in params.seeds}
-    models = {seed: task.model for seed, task in tasks.items()}
-    recipe = asdict(section)
-    with Tracker(folder, params.seeds, section.epochs, device, recipe, models[params.seeds[0]]) as tracker:
-        fitted = fit_seeds(tasks, section, section.epochs, tracker.epoch, device)
-        save_checkpoints(folder, models, {"kind": "project", "net": net})
-        metrics = aggregate_seeds([score(seed, models[seed], "test") for seed in models]) | training_cost(
-            models, fitted
-        )
-        tracker.summary(metrics)
-    write_json(folder / "metrics.json", metrics)
+    def evaluate(seed: int, result: FitResult) -> SeedResult:
+        return SeedResult(score(seed, models[seed], "test"))
+
+    metrics, cost, _ = train_over_seeds(
+        folder,
+        {seed: task(seed) for seed in params.seeds},
+        section,
+        section.epochs,
+        evaluate,
+        data,
+        config=asdict(section),
+        about={"kind": "project", "net": net},
+    )
+    write_json(folder / "metrics.json", metrics | cost)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""A tiny data set and one true run, each made once a session. Whoever changes the run takes it back by git and dvc."""
+"""A tiny data set and one true run, each made once a session; a test that changes the run gets a copy of its own."""
 
 import shutil
-import subprocess
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from pipeline.raw.prepare import prepare
 from pipeline.raw.splitting import split_by_scene
 from pipeline.tools.simulator.simulate import simulate
-from support.commands import ROOT, STAGES, shell, stages_run
+from support.projects import copy_project, make_finished_run
 from support.sets import count_reads
 
 # tests/explore needs FiftyOne, which is in an environment of its own: `make test-explore`
@@ -64,19 +64,18 @@ def prepared(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory) -> Path:
-    """The files that git knows (or would take), committed, with everything run once and committed again."""
-    folder = tmp_path_factory.mktemp("project")
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
-    )
-    for name in listed.stdout.split("\n"):
-        if (ROOT / name).is_file() and not name.startswith("runs/") and name not in ("dvc.lock", "data.dvc"):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    shutil.copy2(folder / "smoke.yaml", folder / "params.yaml")
-    shell(folder, "git init -q . && python -m pipeline simulate data --scenes 40 && dvc add -q data")
-    output = shell(folder, "dvc repro")
-    assert {name.split("@")[0] for name in stages_run(output)} == set(STAGES)
-    shell(folder, "git add -A && git commit -qm all")
-    return folder
+def finished_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A project after `dvc repro` of the smoke preset, committed; made once for all workers. Read it, don't change it."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared if worker_id == "master" else shared.parent
+    with FileLock(shared / "finished_run.lock"):
+        if not (shared / "finished_run" / "whole").exists():
+            make_finished_run(shared / "finished_run" / "project")
+            (shared / "finished_run" / "whole").touch()
+    return shared / "finished_run" / "project"
+
+
+@pytest.fixture
+def project(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, to be changed."""
+    return copy_project(finished_run, tmp_path / "project")

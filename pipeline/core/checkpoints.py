@@ -9,31 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
+from pipeline.core.device import Net, to_device
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic
 from pipeline.core.runs import checkpoint_path
+from pipeline.version import __version__
 
 
 def save_checkpoint(path: Path, weights: dict, about: dict) -> None:
-    """Save tensors with `about` (how to rebuild the net, as JSON can hold it) beside them."""
+    """Save tensors together with `about`: how to rebuild the net, as JSON. The project's version is added to it."""
     from safetensors.torch import save_file  # torch is slow to import, and readers of tables do without it
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with atomic(path) as part:
         # one metadata key: safetensors does not promise an order of several, and the bytes should repeat
-        save_file(tensors, part, metadata={"about": json.dumps(about, sort_keys=True)})
+        save_file(tensors, part, metadata={"about": json.dumps({"version": __version__} | about, sort_keys=True)})
 
 
 def save_checkpoints(folder: Path, models: Mapping[int, Any], about: dict) -> None:
-    """One checkpoint a seed in `folder`/models."""
+    """Save one checkpoint a seed in `folder`/models."""
     for seed, model in models.items():
         save_checkpoint(checkpoint_path(folder, seed), model.state_dict(), about | {"seed": seed})
 
 
 def load_checkpoint(path: Path) -> tuple[dict, dict]:
-    """(tensors on the CPU, about); raises PipelineError if the file is absent or not one of ours."""
+    """Return the tensors on the CPU, and `about`; raises PipelineError if the file is absent or not a checkpoint."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -48,7 +49,7 @@ def load_checkpoint(path: Path) -> tuple[dict, dict]:
         ) from None
 
 
-def restore(path: Path, kind: str, build: Callable[..., nn.Module], device: torch.device) -> nn.Module:
+def restore(path: Path, kind: str, build: Callable[..., Net], device: torch.device) -> Net:
     """Build the net that a checkpoint describes by `build(**net)`, load its weights, and return it in eval mode.
 
     Raises PipelineError if the checkpoint is absent, is of another kind, or does not fit the net.
@@ -61,4 +62,4 @@ def restore(path: Path, kind: str, build: Callable[..., nn.Module], device: torc
         model.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         raise PipelineError(f"{path}: weights do not fit the net it names ({error}); run `dvc repro`") from None
-    return model.to(device, memory_format=torch.channels_last).eval()
+    return to_device(model, device).eval()

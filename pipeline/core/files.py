@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, to say later which one it was."""
+    """Return the SHA-256 of a file, by which it can be recognised later."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary sibling of `path` to write to; it takes the name `path` only if the block ends well."""
+    """Yield a temporary sibling of `path` to write to; it is renamed to `path` only if the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
@@ -41,7 +41,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """A hidden sibling of `folder` to fill; it replaces `folder` only if the block ends well."""
+    """Yield a hidden sibling of `folder` to fill; it replaces `folder` only if the block ends well."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
     partial.mkdir(parents=True)
@@ -55,9 +55,9 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def resumable_folder(folder: Path, key: str) -> Iterator[Path]:
-    """`atomic_folder` that keeps what a killed or interrupted run has done, for the next one with the same `key`.
+    """Yield a hidden sibling as `atomic_folder` does, and leave it after a kill for the next call with an equal `key`.
 
-    `key` says what is being made from what; remains under another key are thrown away, and so are those of a failure.
+    `key` names what is made from what; remains under another key are deleted, and so are those of a failure.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     mark = partial / "key"
@@ -76,18 +76,18 @@ def resumable_folder(folder: Path, key: str) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` atomically, UTF-8 with Unix line ends on every system."""
+    """Write `text` atomically, in UTF-8 with Unix line ends on every system."""
     with atomic(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically; not-a-number is refused, so that every reader can parse the file."""
+    """Write JSON atomically; raises ValueError on not-a-number, which other readers of JSON cannot parse."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; raises PipelineError if the file is absent or broken."""
+    """Return parsed JSON; raises PipelineError if the file is absent or broken."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -97,7 +97,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_tsv(path: Path) -> "pd.DataFrame":
-    """Read a tab-separated table; raises PipelineError if the file is absent or broken."""
+    """Return a tab-separated table; raises PipelineError if the file is absent or broken."""
     import pandas as pd  # half a second that most readers do without
 
     try:
@@ -116,8 +116,8 @@ def write_npy(path: Path, array: np.ndarray) -> None:
         np.save(file, array, allow_pickle=False)
 
 
-def read_npy(path: Path, mmap_mode: str | None = None) -> np.ndarray:
-    """Read one .npy file without unpickling; raises PipelineError if it is absent, truncated or not an array."""
+def read_npy(path: Path, mmap_mode: Literal["r", "c"] | None = None) -> np.ndarray:
+    """Return the array of a .npy file without unpickling; raises PipelineError if absent, truncated or not an array."""
     try:
         array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
         if not isinstance(array, np.ndarray):

@@ -18,7 +18,7 @@ from pipeline.data.splits import read_splits
 
 
 class Batch(NamedTuple):
-    """Pairs as the nets take them."""
+    """Pairs as nets take them."""
 
     rgb: Tensor  # (B, 4, H, W) RGBA in [0, 1]
     lidar: Tensor  # (B, 4, H, W) x, y, z, mask, or (B, 1, H, W) depth; Omniverse units
@@ -26,14 +26,14 @@ class Batch(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """One input, with what it shall become: pictures and labels, or vectors that a frozen net has computed once."""
+    """Inputs with their targets: pictures and labels, or vectors that a frozen net has computed once."""
 
     inputs: Tensor  # (B, ...)
-    target: Tensor  # (B, ...)
+    targets: Tensor  # (B, ...)
 
     def rows(self, rows: Tensor) -> "Examples":
-        """Some of them, as a batch."""
-        return Examples(self.inputs[rows], self.target[rows])
+        """Return the examples of `rows` as a batch."""
+        return Examples(self.inputs[rows], self.targets[rows])
 
 
 BatchFn = Callable[[Tensor], Any]  # row numbers -> a batch
@@ -41,7 +41,7 @@ BatchFn = Callable[[Tensor], Any]  # row numbers -> a batch
 
 @dataclass(frozen=True)
 class Arrays:
-    """All pairs of the data set."""
+    """Hold all pairs of the prepared data set."""
 
     rgb: Tensor  # (N, H, W, 4) uint8
     depth: Tensor  # (N, H, W) float32, 50 = no return
@@ -54,43 +54,43 @@ class Arrays:
 
     @property
     def depth_stats(self) -> dict[str, float]:
-        """How nets are to see depth, by the names their builders take."""
+        """Return mean and standard deviation of the training returns, by the names that nets take."""
         return {"depth_mean": self.depth_mean, "depth_std": self.depth_std}
 
     @property
     def all_rows(self) -> Tensor:
-        """Every pair, in order: (N,)."""
+        """Return the rows of all pairs, in order: (N,)."""
         return torch.arange(len(self.label), device=self.label.device)
 
     def scene_pairs(self, split: str) -> Tensor:
-        """The rows of a split by scene: (S, 2), a cube and the sphere at the same place in the same colour."""
+        """Return the rows of a split by scene: (S, 2), a cube and the sphere of equal place and colour."""
         rows = self.splits[split]
         return torch.stack([rows[self.label[rows] == 0], rows[self.label[rows] == 1]], dim=1)
 
     def sample_labelled(self, split: str, count: int, seed: int) -> Tensor:
-        """`count` rows of a split, as many cubes as spheres, drawn by `seed`."""
-        draw, rows = torch.Generator().manual_seed(seed), self.splits[split]
+        """Draw `count` rows of a split by `seed`, as many cubes as spheres: (count,)."""
+        generator, rows = torch.Generator().manual_seed(seed), self.splits[split]
         classes = [rows[self.label[rows] == label] for label in (0, 1)]
         return torch.cat(
-            [each[torch.randperm(len(each), generator=draw)[: count // 2].to(each.device)] for each in classes]
+            [each[torch.randperm(len(each), generator=generator)[: count // 2].to(each.device)] for each in classes]
         )
 
     def sample_scenes(self, split: str, count: int, seed: int) -> Tensor:
-        """The rows of `count` scenes of a split, cube and sphere of each, drawn by `seed`: (2 count,)."""
+        """Draw `count` scenes of a split by `seed`; return the rows of the cube and the sphere of each: (2 count,)."""
         scene_pairs = self.scene_pairs(split)
-        draw = torch.randperm(len(scene_pairs), generator=torch.Generator().manual_seed(seed))
-        return scene_pairs[draw[:count].to(scene_pairs.device)].flatten()
+        order = torch.randperm(len(scene_pairs), generator=torch.Generator().manual_seed(seed))
+        return scene_pairs[order[:count].to(scene_pairs.device)].flatten()
 
     def with_xyza(self, rows: Tensor) -> Batch:
-        """The rows with LiDAR as points and mask: what the fusion nets see."""
+        """Return a batch with LiDAR as points and mask (B, 4, H, W): the input of fusion nets."""
         return self._batch(rows, xyza(self.depth[rows], self.rays))
 
     def with_depth(self, rows: Tensor) -> Batch:
-        """The rows with LiDAR as raw depth: what the CILP nets see."""
+        """Return a batch with LiDAR as raw depth (B, 1, H, W): the input of CILP nets."""
         return self._batch(rows, self.depth[rows].unsqueeze(1))  # (B, 1, H, W)
 
     def with_label(self, rows: Tensor) -> Examples:
-        """The pictures of the rows and their labels: what a net sees that has no LiDAR."""
+        """Return pictures (B, 4, H, W) and labels (B,): the input of nets without LiDAR."""
         return Examples(to_image_tensor(self.rgb[rows]), self.label[rows])
 
     def _batch(self, rows: Tensor, lidar: Tensor) -> Batch:
@@ -99,12 +99,12 @@ class Arrays:
 
 
 def to_image_tensor(rgb: Tensor) -> Tensor:
-    """(B, H, W, 4) uint8 as in a PNG file -> (B, 4, H, W) float32 in [0, 1], channels last in memory."""
+    """Convert (B, H, W, 4) uint8 as in a PNG file to (B, 4, H, W) float32 in [0, 1], channels last in memory."""
     return rgb.permute(0, 3, 1, 2).float() / 255
 
 
 def load_arrays(folder: Path, device: torch.device) -> Arrays:
-    """The arrays in `folder`; raises PipelineError if one is absent or broken."""
+    """Map the arrays in `folder` to memory, or copy them to a GPU; raises PipelineError if one is absent or broken."""
 
     def tensor(name: str) -> Tensor:
         # copy on write: torch wants memory it could write to, and the file stays as it is
@@ -128,29 +128,29 @@ EVAL_BATCH_SIZE = (
 
 
 class Batches:
-    """Rows in batches of about `size`, the last one as large as what is left; `take` turns row numbers into a batch.
+    """Cut rows into batches of about `size`, the last one as large as what is left; `batch_fn` turns rows into a batch.
 
     rows: (R,), or (G, K) for groups that must share a batch.
     """
 
-    def __init__(self, take: BatchFn, rows: Tensor, size: int = EVAL_BATCH_SIZE) -> None:
-        self.take = take
+    def __init__(self, batch_fn: BatchFn, rows: Tensor, size: int = EVAL_BATCH_SIZE) -> None:
+        self.batch_fn = batch_fn
         self.groups = rows.reshape(len(rows), -1)  # (G, K)
         self.count = max(1, size // self.groups.shape[1])  # groups in a batch
 
     @property
     def rows(self) -> Tensor:
-        """All rows (R,) in the order in which they are visited for evaluation."""
+        """Return all rows (R,) in the order of evaluation."""
         return self.groups.flatten()
 
     def __len__(self) -> int:
         return -(-len(self.groups) // self.count)
 
     def __iter__(self) -> Iterator[Any]:
-        """In order, for evaluation."""
-        return (self.take(part.flatten()) for part in self.groups.split(self.count))
+        """Yield the batches in order, for evaluation."""
+        return (self.batch_fn(part.flatten()) for part in self.groups.split(self.count))
 
     def shuffled(self, generator: torch.Generator) -> Iterator[Any]:
-        """In an order drawn from `generator`, for training."""
+        """Yield the batches in an order drawn from `generator`, for training."""
         order = torch.randperm(len(self.groups), generator=generator).to(self.groups.device)
-        return (self.take(part.flatten()) for part in self.groups[order].split(self.count))
+        return (self.batch_fn(part.flatten()) for part in self.groups[order].split(self.count))

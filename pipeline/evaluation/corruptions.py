@@ -27,7 +27,7 @@ class Frames(NamedTuple):
 
 def lidar_noise(frames: Frames, severity: float, draw: torch.Generator) -> Frames:
     """Gaussian noise along the ray, standard deviation `severity` >= 0 Omniverse units; a return stays a return."""
-    _demand(0 <= severity < math.inf, "lidar_noise", severity, "a finite standard deviation of at least 0")
+    _require(0 <= severity < math.inf, "lidar_noise", severity, "a finite standard deviation of at least 0")
     noise = torch.randn(frames.depth.shape, generator=draw).to(frames.depth)  # drawn on the CPU: the same everywhere
     noisy = (frames.depth + severity * noise).clamp(NEAREST, FARTHEST)
     return frames._replace(depth=torch.where(frames.depth < NO_RETURN, noisy, frames.depth))
@@ -35,21 +35,21 @@ def lidar_noise(frames: Frames, severity: float, draw: torch.Generator) -> Frame
 
 def lidar_dropout(frames: Frames, severity: float, draw: torch.Generator) -> Frames:
     """Each return is lost with probability `severity` in [0, 1], independently of the others."""
-    _demand(0 <= severity <= 1, "lidar_dropout", severity, "a probability in [0, 1]")
+    _require(0 <= severity <= 1, "lidar_dropout", severity, "a probability in [0, 1]")
     chance = torch.rand(frames.depth.shape, generator=draw).to(frames.depth)  # [0, 1)
     return _lose(frames, chance < severity)
 
 
 def lidar_beams(frames: Frames, severity: float, draw: torch.Generator) -> Frames:
     """Every `severity`-th beam is left, from beam `severity` // 2 on; a whole number >= 1. A beam is a column."""
-    _demand(severity >= 1 and float(severity).is_integer(), "lidar_beams", severity, "a whole number of at least 1")
+    _require(severity >= 1 and float(severity).is_integer(), "lidar_beams", severity, "a whole number of at least 1")
     beams = torch.arange(frames.depth.shape[-1], device=frames.depth.device)  # (W,)
     return _lose(frames, beams % severity != severity // 2)
 
 
 def lidar_range(frames: Frames, severity: float, draw: torch.Generator) -> Frames:
     """Returns farther than `severity` >= 0 Omniverse units are lost; from 50 on, none is."""
-    _demand(severity >= 0, "lidar_range", severity, "a range of at least 0")
+    _require(severity >= 0, "lidar_range", severity, "a range of at least 0")
     return _lose(frames, frames.depth > severity)
 
 
@@ -60,13 +60,13 @@ def lidar_missing(frames: Frames) -> Frames:
 
 def rgb_dark(frames: Frames, severity: float, draw: torch.Generator) -> Frames:
     """Brightness, as stored in the file, times `severity` in [0, 1]: 1 is no fault, 0 is black."""
-    _demand(0 <= severity <= 1, "rgb_dark", severity, "a factor in [0, 1]")
+    _require(0 <= severity <= 1, "rgb_dark", severity, "a factor in [0, 1]")
     return _paint(frames, severity * _colours(frames))
 
 
 def rgb_noise(frames: Frames, severity: float, draw: torch.Generator) -> Frames:
     """Gaussian noise on R, G and B apart, standard deviation `severity` >= 0 of full scale (1 = 255 levels)."""
-    _demand(0 <= severity < math.inf, "rgb_noise", severity, "a finite standard deviation of at least 0")
+    _require(0 <= severity < math.inf, "rgb_noise", severity, "a finite standard deviation of at least 0")
     colours = _colours(frames)
     noise = torch.randn(colours.shape, generator=draw).to(colours)
     return _paint(frames, colours + 255 * severity * noise)
@@ -77,7 +77,7 @@ def rgb_blur(frames: Frames, severity: float, draw: torch.Generator) -> Frames:
 
     The frame's edge goes on outside it: zeros would darken an object that the frame cuts, and do nothing for others.
     """
-    _demand(0 <= severity < math.inf, "rgb_blur", severity, "a finite standard deviation of at least 0")
+    _require(0 <= severity < math.inf, "rgb_blur", severity, "a finite standard deviation of at least 0")
     colours = _colours(frames).permute(0, 3, 1, 2)  # (B, 3, H, W)
     radius = math.ceil(3 * severity)
     steps = torch.arange(-radius, radius + 1, device=colours.device).to(colours)  # (K,)
@@ -89,7 +89,7 @@ def rgb_blur(frames: Frames, severity: float, draw: torch.Generator) -> Frames:
 
 def rgb_colour(frames: Frames, severity: float, draw: torch.Generator) -> Frames:
     """Hue turned by `severity` degrees around the grey axis, red towards green; what leaves the range is clamped."""
-    _demand(math.isfinite(severity), "rgb_colour", severity, "a finite angle in degrees")
+    _require(math.isfinite(severity), "rgb_colour", severity, "a finite angle in degrees")
     # the rotation about (1, 1, 1): what a channel keeps, gets from the one before it, and from the one after it
     kept, before, after = ((1 + 2 * math.cos(math.radians(severity - third))) / 3 for third in (0, 120, 240))
     colours = _colours(frames)
@@ -127,7 +127,7 @@ def mismatched_shape(scene_pairs: Tensor) -> Tensor:
     return mismatched_scene(scene_pairs).flip(1)  # (S, 2)
 
 
-def _demand(fits: bool, fault: str, severity: float, expected: str) -> None:
+def _require(fits: bool, fault: str, severity: float, expected: str) -> None:
     if not fits:
         raise ValueError(f"{fault}: found severity {severity}; expected {expected}")
 

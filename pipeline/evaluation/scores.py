@@ -1,4 +1,4 @@
-"""Every figure of the test split from the nets themselves, as `evaluate` asks for them."""
+"""Every metric of the test split from the nets themselves, as `evaluate` computes them."""
 
 from torch import Tensor, nn
 
@@ -7,41 +7,42 @@ from pipeline.evaluation.assessment import Assessment, assess
 from pipeline.metrics.classification import Metrics, add_prefix, classification_metrics
 from pipeline.metrics.inference import input_logits, lidar_logits, pair_logits
 from pipeline.models.cilp import CrossModalClassifier, LidarClassifier
-from pipeline.transfer.chain import Chain, cilp_metrics, projector_examples, projector_metrics
+from pipeline.transfer.chain import Chain
+from pipeline.transfer.scores import cilp_metrics, projector_examples, projector_metrics
 
 
-def score_cell(net: nn.Module, data: Arrays) -> Metrics:
-    """A fusion net."""
-    return _classified(pair_logits(net, Batches(data.with_xyza, data.splits["test"])), data)
+def score_cell(model: nn.Module, data: Arrays) -> Metrics:
+    """Return the test metrics of a fusion net."""
+    return _test_metrics(pair_logits(model, Batches(data.with_xyza, data.splits["test"])), data)
 
 
-def score_lidar(net: LidarClassifier, data: Arrays) -> Metrics:
-    """The LiDAR classifier."""
-    return _classified(lidar_logits(net, Batches(data.with_depth, data.splits["test"])), data)
+def score_lidar(model: LidarClassifier, data: Arrays) -> Metrics:
+    """Return the test metrics of a LiDAR classifier."""
+    return _test_metrics(lidar_logits(model, Batches(data.with_depth, data.splits["test"])), data)
 
 
-def score_classifier(net: CrossModalClassifier, data: Arrays) -> Metrics:
-    """An RGB classifier."""
-    return _classified(input_logits(net, Batches(data.with_label, data.splits["test"])), data)
+def score_classifier(model: CrossModalClassifier, data: Arrays) -> Metrics:
+    """Return the test metrics of an RGB classifier."""
+    return _test_metrics(input_logits(model, Batches(data.with_label, data.splits["test"])), data)
 
 
-def score_chain(nets: Chain, data: Arrays, batch: int) -> dict[str, Metrics]:
-    """Every part of a chain, by the name of its stage; `batch` is that of the contrastive loss."""
-    known = projector_examples(nets.lidar, nets.cilp, Batches(data.with_depth, data.all_rows))
-    mean = known.target[data.splits["train"]].mean(dim=0).cpu()
+def score_chain(chain: Chain, data: Arrays, batch_size: int) -> dict[str, Metrics]:
+    """Return the test metrics of every net of a chain, by stage; `batch_size` is that of the contrastive loss."""
+    examples = projector_examples(chain.lidar, chain.cilp, Batches(data.with_depth, data.all_rows))
+    train_mean = examples.targets[data.splits["train"]].mean(dim=0).cpu()
     return {
-        "lidar": score_lidar(nets.lidar, data),
-        "cilp": cilp_metrics(nets.cilp, Batches(data.with_depth, data.scene_pairs("test")), batch),
-        "project": projector_metrics(nets.project, Batches(known.rows, data.splits["test"]), mean),
-        "classify": add_prefix("zero_shot", score_classifier(nets.classifier(), data)),
+        "lidar": score_lidar(chain.lidar, data),
+        "cilp": cilp_metrics(chain.cilp, Batches(data.with_depth, data.scene_pairs("test")), batch_size),
+        "project": projector_metrics(chain.project, Batches(examples.rows, data.splits["test"]), train_mean),
+        "classify": add_prefix("zero_shot", score_classifier(chain.classifier(), data)),
     }
 
 
-def score_course(loss: float, net: CrossModalClassifier, data: Arrays) -> Assessment:
-    """The course's marks for a chain with that loss and its classifier, on cubes and spheres in turn."""
-    scene_pairs = Batches(data.with_label, data.scene_pairs("test"))
-    return assess(loss, input_logits(net, scene_pairs), data.label[scene_pairs.rows])
+def score_course(loss: float, model: CrossModalClassifier, data: Arrays) -> Assessment:
+    """Assess a contrastive loss and an RGB classifier by the course's marks, on cubes and spheres in turn."""
+    batches = Batches(data.with_label, data.scene_pairs("test"))
+    return assess(loss, input_logits(model, batches), data.label[batches.rows])
 
 
-def _classified(logits: Tensor, data: Arrays) -> Metrics:
+def _test_metrics(logits: Tensor, data: Arrays) -> Metrics:
     return classification_metrics(logits, data.label[data.splits["test"]])

@@ -1,4 +1,4 @@
-"""What outputs are worth. Pure functions of tensors; N samples, D embedding."""
+"""Metrics of classifiers. Pure functions of tensors; N samples; a logit above 0 names class 1."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ Metrics = dict[str, float]
 
 
 def classification_metrics(logits: Tensor, label: Tensor) -> Metrics:
-    """(N,) logits, (N,) labels 0 or 1 -> mean cross-entropy, accuracy, macro F1, calibration; above 0 means 1."""
+    """Return mean cross-entropy, accuracy, macro F1 and calibration error of (N,) logits, (N,) labels 0 or 1."""
     label = label.cpu()
     counts = confusion_matrix(logits, label)
     return {
@@ -20,35 +20,38 @@ def classification_metrics(logits: Tensor, label: Tensor) -> Metrics:
 
 
 def confusion_matrix(logits: Tensor, label: Tensor) -> Tensor:
-    """(N,) logits, (N,) labels 0 or 1 -> (2, 2) counts, a row a true class, a column what was said; above 0 means 1."""
+    """Return counts (2, 2) of (N,) logits, (N,) labels 0 or 1: a row is a true class, a column a predicted one."""
     cell = 2 * label.cpu().long() + (logits > 0).long()
     return torch.bincount(cell, minlength=4).reshape(2, 2)
 
 
 def macro_f1(counts: Tensor) -> float:
-    """F1 of either class from `confusion`, their mean; 0 for a class that neither is nor was said (as scikit-learn)."""
-    named = (counts.sum(dim=0) + counts.sum(dim=1)).double()  # said + true of each class
-    return float((2 * counts.diagonal() / named.clamp(min=1)).mean())
+    """Return the mean F1 of both classes from a confusion matrix (2, 2).
+
+    A class that is neither true nor predicted of any sample has F1 0, as in scikit-learn.
+    """
+    support = (counts.sum(dim=0) + counts.sum(dim=1)).double()  # predicted + true of each class
+    return float((2 * counts.diagonal() / support.clamp(min=1)).mean())
 
 
 def calibration_error(logits: Tensor, label: Tensor, bins: int = 15) -> float:
-    """Expected calibration error (Guo et al. 2017): how far confidence is from accuracy, over equally wide bins.
+    """Return the expected calibration error (Guo et al. 2017), 0 at best: |confidence - accuracy| over equal bins.
 
-    Confidence is the probability of the class that is named, 0.5 to 1; 0 is perfect.
+    Confidence is the probability of the predicted class, 0.5 to 1.
     """
-    sure = torch.sigmoid(logits.double().abs())
-    right = ((logits > 0) == label.cpu().bool()).double()
-    place = ((sure * bins).ceil().long() - 1).clamp(0, bins - 1)  # a bin holds its upper end
-    gap = torch.zeros(bins, dtype=torch.float64).index_add(0, place, right - sure)
+    confidence = torch.sigmoid(logits.double().abs())
+    correct = ((logits > 0) == label.cpu().bool()).double()
+    index = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)  # a bin holds its upper end
+    gap = torch.zeros(bins, dtype=torch.float64).index_add(0, index, correct - confidence)
     return float(gap.abs().sum() / len(logits))
 
 
 def add_prefix(prefix: str, metrics: Metrics) -> Metrics:
-    """The same figures, named for the split they were measured on: loss -> val_loss."""
+    """Return the metrics under the name of their split: loss -> val_loss."""
     return {f"{prefix}_{name}": value for name, value in metrics.items()}
 
 
 def majority_accuracy(label: Tensor) -> float:
-    """Accuracy of always naming the more frequent class: the chance level of the figures beside it."""
+    """Return the accuracy of always naming the more frequent class of (N,) labels: the chance level of accuracy."""
     share = float(label.double().mean())
     return max(share, 1 - share)

@@ -68,7 +68,7 @@ class CILP(nn.Module):
 class LidarClassifier(nn.Module):
     """Classify depth alone: `embedder` to a flat vector, `classifier` to one logit.
 
-    Depth is centred at `depth_mean` and scaled by `depth_std`; the defaults take it raw, as the course's weights expect.
+    Depth is centred at `depth_mean` and scaled by `depth_std`; the defaults take it raw: so do the course's weights.
     """
 
     def __init__(

@@ -16,7 +16,13 @@ from pipeline.core.sensors import IMAGE_SIZE, RGB_CHANNELS, XYZA_CHANNELS
 from pipeline.models.blocks import Normalize, conv_trunk, flattened_size, mlp
 
 
-class RgbOnly(nn.Module):
+class Fusion(nn.Module):
+    """Turn what two encoders gave into one: `forward(rgb, lidar)`."""
+
+    channel_multiplier: int  # channels out / channels in
+
+
+class RgbOnly(Fusion):
     """Pass RGB on and drop LiDAR: (B, C, ...), any -> (B, C, ...)."""
 
     channel_multiplier = 1
@@ -25,7 +31,7 @@ class RgbOnly(nn.Module):
         return rgb
 
 
-class LidarOnly(nn.Module):
+class LidarOnly(Fusion):
     """Pass LiDAR on and drop RGB: any, (B, C, ...) -> (B, C, ...)."""
 
     channel_multiplier = 1
@@ -34,7 +40,7 @@ class LidarOnly(nn.Module):
         return lidar
 
 
-class Concat(nn.Module):
+class Concat(Fusion):
     """Concatenate the channels: (B, C, ...), (B, C, ...) -> (B, 2C, ...)."""
 
     channel_multiplier = 2
@@ -43,7 +49,7 @@ class Concat(nn.Module):
         return torch.cat([rgb, lidar], dim=1)
 
 
-class Add(nn.Module):
+class Add(Fusion):
     """Add the values: (B, C, ...), (B, C, ...) -> (B, C, ...)."""
 
     channel_multiplier = 1
@@ -52,7 +58,7 @@ class Add(nn.Module):
         return rgb + lidar
 
 
-class Hadamard(nn.Module):
+class Hadamard(Fusion):
     """Multiply value by value: (B, C, ...), (B, C, ...) -> (B, C, ...)."""
 
     channel_multiplier = 1
@@ -61,7 +67,7 @@ class Hadamard(nn.Module):
         return rgb * lidar
 
 
-class Matmul(nn.Module):
+class Matmul(Fusion):
     """Multiply each channel's two maps as matrices, as the course does: (B, C, H, H), (B, C, H, H) -> (B, C, H, H).
 
     Row i, column j sums RGB's row i against LiDAR's column j: it mixes places, and grows with H.
@@ -73,7 +79,7 @@ class Matmul(nn.Module):
         return rgb @ lidar
 
 
-class Gated(nn.Module):
+class Gated(Fusion):
     """Blend channel by channel and place by place, by a gate that sees both maps (Arevalo et al. 2017).
 
     `gate * rgb + (1 - gate) * lidar`, the gate a sigmoid of a 1x1 convolution: (B, C, H, W) twice -> (B, C, H, W).
@@ -90,7 +96,7 @@ class Gated(nn.Module):
         return gate * rgb + (1 - gate) * lidar
 
 
-class Attention(nn.Module):
+class Attention(Fusion):
     """Let every place of one map attend to all places of the other, in both directions (Vaswani et al. 2017).
 
     Each map is added to what it attends to: (B, C, H, H) twice -> (B, 2C, H, H). The two sensors' pictures are turned
@@ -174,6 +180,8 @@ def late(
 
 def unimodal_nets(net: FusionNet) -> tuple[FusionNet, FusionNet]:
     """Give each encoder of a `late` net a linear head, to be trained alone; the encoders are shared with `net`."""
+    if not isinstance(net.rgb, nn.Sequential) or not isinstance(net.rgb[-1], nn.Linear):
+        raise TypeError("expected a net of `late`, whose encoders end in a linear layer")
     embed_dim = net.rgb[-1].out_features
     return (
         FusionNet(net.rgb, nn.Identity(), RgbOnly(), nn.Linear(embed_dim, 1)),
@@ -182,7 +190,7 @@ def unimodal_nets(net: FusionNet) -> tuple[FusionNet, FusionNet]:
 
 
 def intermediate(
-    fusion: Callable[[int, int], nn.Module],
+    fusion: Callable[..., Fusion],
     points: nn.Module,
     downsample: str,
     channels: Sequence[int],

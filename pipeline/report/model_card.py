@@ -1,82 +1,71 @@
-"""Model cards: what each net that is fit for use is, what it was measured to do, and where that ends."""
+"""Model card of each net: what a net that is fit for use is, what it was measured to do, and where that ends."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from pipeline.core.files import read_json
+from pipeline.core.runs import RUNS, checkpoint_path
 from pipeline.core.sensors import CLASSES
 from pipeline.report.significance import wilson_interval
-from pipeline.report.text import Metrics, with_interval
+from pipeline.report.text import Metrics, render_markdown, with_interval
+from pipeline.report.transfer.nets import FULL, NETS, PROJECTOR_ONLY
 
-CARD = """## {title}
-
-`{file}`
-
-| | |
-|---|---|
-| task | cube or sphere; a logit above 0 means sphere |
-| sees | {sees} |
-| parameters | {parameters:,} |
-| trained on | {source} |
-| test accuracy of this file | {right} of {test} pairs, {accuracy:.4f}; over test pairs {low:.4f} to {high:.4f} |
-| test accuracy, mean of seeds ({seeds}) | {mean} |
-| chance | {chance:.4f} |
-
-"""
-
-LIMITS = """## Limits of all of them
-
-- They know one object a frame, a cube or a sphere, and answer one of the two whatever they are shown.
-- Objects of the data gave {returns_min} to {returns_max} LiDAR returns a frame, {depth_min} to {depth_max} units away.
-  Nearer, farther, larger or partly hidden ones were never seen.
-- The fusion net was measured under noise, dropouts, darkness and with a sensor gone (Stress in [report.md](report.md)),
-  the others were not, and none under other backgrounds or another sensor's angles.
-- The test split comes from the same source as the training split. The intervals are of 95%: over test pairs by Wilson's
-  formula, over seeds (±) by Student's t. They say nothing of another place or day.
-- The probability that `predict` prints is the net's own, not calibrated against anything.
-- The first seed is the one shipped: chosen by none of its figures, so that they are not flattered.
-
-Use: `python -m pipeline predict --checkpoint FILE PATHS...`, or `python -m pipeline export --checkpoint FILE --out
-model.onnx` for other runtimes. The data is the one whose hash `data.dvc` holds.
-"""
+RGB_INPUT, LIDAR_INPUT = "RGBA picture", "LiDAR ranges"
 
 
-def card(title: str, sees: str, file: Path, metrics: Metrics, seeds: Sequence[float], data: Metrics) -> str:
-    """One net: `seeds` are the accuracies of all seeds, `file` is that of the first."""
+def model_cards(cell: str, seed: int, data: Metrics, accuracies: Mapping[str, Sequence[float]]) -> str:
+    """Write the cards of the leading fusion `cell`, the LiDAR net and the RGB classifiers, each the file of `seed`.
+
+    `data` are the metrics of prepare; `accuracies` holds the accuracy of every seed by net.
+    """
+    nets = {
+        f"fusion/{cell}": (f"RGB + LiDAR classifier, {cell}", f"{RGB_INPUT} and {LIDAR_INPUT}"),
+        "lidar": ("LiDAR classifier", LIDAR_INPUT),
+    } | {
+        f"classify/{name}": (f"RGB classifier in LiDAR space, {NETS[name]}", RGB_INPUT)
+        for name in (PROJECTOR_ONLY, FULL)
+    }
+    values = [
+        {"title": title, "input": inputs, "file": checkpoint_path(RUNS / name, seed)}
+        | card_values(read_json(RUNS / name / "metrics.json"), accuracies[name], data)
+        for name, (title, inputs) in nets.items()
+    ]
+    return render_markdown("model_card.md.j2", nets=values, limits=limits(data))
+
+
+def card_values(metrics: Metrics, accuracies: Sequence[float], data: Metrics) -> dict[str, Any]:
+    """Return the values of one card; `accuracies` are those of all seeds, the first is the file's."""
     test = sum(data["test"].values())
-    right = round(seeds[0] * test)
-    low, high = wilson_interval(right, test)
-    return CARD.format(
-        title=title,
-        sees=sees,
-        source=_source(metrics, data),
-        file=file,
-        parameters=metrics["parameters"],
-        test=test,
-        right=right,
-        accuracy=seeds[0],
-        low=low,
-        high=high,
-        seeds=len(seeds),
-        mean=with_interval(metrics, "accuracy"),
-        chance=metrics["chance"],
-    )
+    hits = round(accuracies[0] * test)
+    low, high = wilson_interval(hits, test)
+    return {
+        "source": training_source(metrics, data),
+        "parameters": metrics["parameters"],
+        "test": test,
+        "hits": hits,
+        "accuracy": accuracies[0],
+        "low": low,
+        "high": high,
+        "seeds": len(accuracies),
+        "mean": with_interval(metrics, "accuracy"),
+        "chance": metrics["chance"],
+    }
 
 
-def _source(metrics: Metrics, data: Metrics) -> str:
-    """Where the weights come from; figures of weights trained elsewhere may be flattered."""
+def training_source(metrics: Metrics, data: Metrics) -> str:
+    """Return where the weights come from; metrics of weights trained elsewhere may be flattered."""
     train, val = (sum(data[split].values()) for split in ("train", "val"))
     here = f"{train:,} pairs of the training split; the epoch was chosen on {val:,} others"
     if "weights_sha256" not in metrics:
         return here
-    given = (
+    elsewhere = (
         f"LiDAR weights with SHA-256 {metrics['weights_sha256']}, trained elsewhere, perhaps on these very test pairs"
     )
-    return f"{here}; {given}" if metrics["epochs"] else given
+    return f"{here}; {elsewhere}" if metrics["epochs"] else elsewhere
 
 
-def limits(data: Mapping[str, Any]) -> str:
-    """What no figure covers, with the range of the objects that were seen."""
-    classes = [data[kind] for kind in CLASSES]
+def limits(data: Metrics) -> dict[str, float]:
+    """Return the range of the objects in the data: what no metric covers lies outside it."""
+    classes = [data[name] for name in CLASSES]
     ends = {"returns_min": min, "depth_min": min, "returns_max": max, "depth_max": max}
-    return LIMITS.format(**{name: pick(each[name] for each in classes) for name, pick in ends.items()})
+    return {name: pick(each[name] for each in classes) for name, pick in ends.items()}

@@ -1,42 +1,40 @@
-"""Late fusion of frozen nets: each branch is trained alone and then held, and the head learns to read both."""
+"""Late fusion of frozen nets: each encoder is trained alone and then frozen, and the head learns to read both."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from pipeline.config.types import Recipe
 from pipeline.core.device import build_seeded
 from pipeline.models.blocks import freeze
-from pipeline.models.fusion import unimodal_nets
+from pipeline.models.fusion import FusionNet, unimodal_nets
 from pipeline.training.loop import EpochMetrics, FitResult, LogFn, Task, Trainer, fit, timing_metrics
 
 
 def fit_frozen_late(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitResult:
-    """`fit` for a `late` net whose branches see labels only on their own; seconds are those of all three trainings."""
-    before = [
-        fit(replace(task, model=half), recipe, epochs, seed, _silent).history
-        for half in build_seeded(seed, lambda: unimodal_nets(task.model))
-    ]
-    freeze(task.model.rgb)
-    freeze(task.model.lidar)
+    """Train each encoder of a `late` net alone, freeze both, then train the head.
+
+    The history is that of the head; seconds and memory of an epoch are those of all three trainings.
+    """
+    model = task.model
+    if not isinstance(model, FusionNet):
+        raise TypeError(f"expected a FusionNet; found {type(model).__name__}")
+    nets = build_seeded(seed, lambda: unimodal_nets(model))
+    unimodal = [fit(replace(task, model=net), recipe, epochs, seed, _discard).history for net in nets]
+    freeze(model.rgb)
+    freeze(model.lidar)
     samples = len(task.batches.rows)
 
-    def whole(row: EpochMetrics) -> EpochMetrics:
-        """An epoch of the head, with what the same epoch of both branches took."""
-        rows = [row, *(history[int(row["epoch"]) - 1] for history in before)]
-        peak = max(each["peak_memory_mb"] for each in rows)
-        return row | timing_metrics(sum(each["seconds"] for each in rows), samples, peak)
+    def add_unimodal(metrics: EpochMetrics) -> EpochMetrics:
+        """Return an epoch of the head, with what that epoch of both encoders took."""
+        epochs = [metrics, *(history[int(metrics["epoch"]) - 1] for history in unimodal)]
+        peak = max(epoch["peak_memory_mb"] for epoch in epochs)
+        return metrics | timing_metrics(sum(epoch["seconds"] for epoch in epochs), samples, peak)
 
-    fitted = fit(task, recipe, epochs, seed, lambda seed, row: log(seed, whole(row)))
-    return FitResult([whole(row) for row in fitted.history], whole(fitted.best))
-
-
-def _silent(seed: int, row: EpochMetrics) -> None:
-    """The history of a cell is that of its last training."""
+    result = fit(task, recipe, epochs, seed, lambda seed, metrics: log(seed, add_unimodal(metrics)))
+    return FitResult([add_unimodal(metrics) for metrics in result.history], add_unimodal(result.best))
 
 
-def fit_of(fusion: str) -> Trainer:
-    """How the weights of a fusion are found."""
-    return FITS.get(fusion, fit)
+def _discard(seed: int, metrics: EpochMetrics) -> None:
+    """Drop an epoch: the history of a cell is that of its last training."""
 
 
-FITS: dict[str, Callable[..., FitResult]] = {"late_frozen": fit_frozen_late}
+TRAINERS: dict[str, Trainer] = {"late_frozen": fit_frozen_late}  # all other fusions are trained by `fit`

@@ -1,4 +1,9 @@
-"""Objectives: `loss(model, batch) -> scalar`, the only thing in which the trainings of this project differ."""
+"""Objectives: `objective(model, batch) -> (loss, outputs)`, the only thing in which the trainings here differ.
+
+The loss is a scalar to minimise; the outputs are what the model gave, for metrics of the training batches.
+"""
+
+from typing import Protocol
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -7,26 +12,42 @@ from pipeline.data.arrays import Batch, Examples
 from pipeline.metrics.contrastive import clip_loss
 
 
-def pair_objective(model: nn.Module, batch: Batch) -> Tensor:
-    """Binary cross-entropy of a net that sees both modalities."""
-    return F.binary_cross_entropy_with_logits(model(batch.rgb, batch.lidar).float(), batch.label)
+class ContrastiveNet(Protocol):
+    """A net of two embedders and a temperature, such as CILP."""
+
+    @property
+    def logit_scale(self) -> Tensor: ...
+
+    def __call__(self, rgb: Tensor, lidar: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
-def lidar_objective(model: nn.Module, batch: Batch) -> Tensor:
-    """Binary cross-entropy of a net that sees LiDAR alone."""
-    return F.binary_cross_entropy_with_logits(model(batch.lidar).float(), batch.label)
+def pair_objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return binary cross-entropy and logits (B,) of a net that sees both sensors."""
+    return _classification(model(batch.rgb, batch.lidar), batch.label)
 
 
-def label_objective(model: nn.Module, batch: Examples) -> Tensor:
-    """Binary cross-entropy of a net that sees pictures, or what a frozen embedder said of them."""
-    return F.binary_cross_entropy_with_logits(model(batch.inputs).float(), batch.target)
+def lidar_objective(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return binary cross-entropy and logits (B,) of a net that sees LiDAR alone."""
+    return _classification(model(batch.lidar), batch.label)
 
 
-def projection_objective(model: nn.Module, batch: Examples) -> Tensor:
-    """Mean squared error over all values of the target features."""
-    return F.mse_loss(model(batch.inputs).float(), batch.target)
+def label_objective(model: nn.Module, batch: Examples) -> tuple[Tensor, Tensor]:
+    """Return binary cross-entropy and logits (B,) of a net that sees one input: pictures or embeddings."""
+    return _classification(model(batch.inputs), batch.targets)
 
 
-def contrastive_objective(model: nn.Module, batch: Batch) -> Tensor:
-    """Symmetric cross-entropy of the pairs in the batch, at the model's learned temperature."""
-    return clip_loss(*model(batch.rgb, batch.lidar), model.logit_scale)
+def projection_objective(model: nn.Module, batch: Examples) -> tuple[Tensor, Tensor]:
+    """Return the mean squared error over all values of the target features, and the projections (B, F)."""
+    outputs = model(batch.inputs).float()
+    return F.mse_loss(outputs, batch.targets), outputs
+
+
+def contrastive_objective(model: ContrastiveNet, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Return the CLIP loss of the pairs in the batch at the model's temperature, and both embeddings (B, D)."""
+    rgb, lidar = model(batch.rgb, batch.lidar)
+    return clip_loss(rgb, lidar, model.logit_scale), (rgb, lidar)
+
+
+def _classification(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    logits = logits.float()
+    return F.binary_cross_entropy_with_logits(logits, label), logits

@@ -1,4 +1,4 @@
-"""Weights that somebody else trained: the course's `lidar_cnn.pt`, a state_dict saved by torch. Never unpickled."""
+"""Pretrained weights: the course's `lidar_cnn.pt`, a state_dict saved by torch. Never unpickled."""
 
 import pickle
 from collections.abc import Mapping
@@ -8,13 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.config.types import Recipe
+from pipeline.core.device import to_device
 from pipeline.core.errors import PipelineError
+from pipeline.core.memory import peak_memory
+from pipeline.training.loop import FitResult, LogFn, Task, timing_metrics
 
 _FIX = "give the course's lidar_cnn.pt, or set lidar.branch and lidar.head to the net of your file"
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Give `model` the weights in `path`; raises PipelineError, and leaves the model alone, unless every one fits.
+    """Load the weights in `path` into `model`; raises PipelineError, and leaves the model alone, unless every one fits.
 
     The first key that is missing, unknown, of another shape, or not finite is named.
     """
@@ -28,6 +32,15 @@ def load_weights(model: nn.Module, path: Path) -> None:
     if unknown is not None:
         raise PipelineError(f"{path}: found {unknown}, which the net does not have; {_FIX}")
     model.load_state_dict(found)
+
+
+def validate_only(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitResult:
+    """Validate a net whose weights are loaded already, in the place of `fit`: no training, one epoch 0."""
+    device = task.batches.rows.device
+    model = to_device(task.model, device).eval()
+    metrics = {"epoch": 0, "lr": 0.0, **task.validate(model)} | timing_metrics(0.0, 0, peak_memory(device))
+    log(seed, metrics)
+    return FitResult([], metrics)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Metrics of embeddings and projections. Pure functions of tensors; N samples, D embedding, F features."""
 
 from math import exp, log, log1p
 
@@ -12,16 +12,19 @@ from pipeline.metrics.contrastive import clip_loss
 
 
 def retrieval_ranks(queries: Tensor, keys: Tensor) -> Tensor:
-    """(N, D), (N, D) -> (N,) rank of key i for query i by dot product, 0 = first. A tie counts against it."""
+    """Return the rank (N,) of key i for query i by dot product, 0 = first; (N, D) queries and keys.
+
+    A tie counts against the key.
+    """
     similarity = queries @ keys.T  # (N, N)
     own = similarity.diagonal().unsqueeze(1)
     return (similarity >= own).sum(dim=1) - 1
 
 
 def retrieval_metrics(rgb: Tensor, lidar: Tensor) -> Metrics:
-    """(N, D) unit rows each -> share of pictures whose LiDAR is the first, or among the first five, of all N.
+    """Return top-1 and top-5 retrieval and the mean rank among all N, of RGB and LiDAR embeddings (N, D), unit rows.
 
-    `mean_rank` counts from 1. `reverse` asks with LiDAR for RGB. Chance is 1/N, 5/N and (N + 1)/2.
+    `mean_rank` counts from 1. `reverse` retrieves RGB by LiDAR. Chance is 1/N, 5/N and (N + 1)/2.
     """
     forward, reverse = retrieval_ranks(rgb, lidar), retrieval_ranks(lidar, rgb)
     return {
@@ -38,7 +41,7 @@ def retrieval_metrics(rgb: Tensor, lidar: Tensor) -> Metrics:
 
 
 def alignment_uniformity(rgb: Tensor, lidar: Tensor) -> Metrics:
-    """(N, D) unit rows each -> alignment and uniformity (Wang and Isola 2020), with alignment's chance.
+    """Return alignment and uniformity (Wang and Isola 2020) of embeddings (N, D), unit rows, with alignment's chance.
 
     Alignment is the mean squared distance within true pairs, 0 at best; its chance is that of all other pairs.
     Uniformity is the log mean of exp(-2 d^2) over all pairs of one sensor: 0 = all alike, near -4 = evenly spread.
@@ -53,13 +56,13 @@ def alignment_uniformity(rgb: Tensor, lidar: Tensor) -> Metrics:
     }
 
 
-def contrastive_metrics(rgb: Tensor, lidar: Tensor, scale: float, batch: int) -> Metrics:
-    """(N, D) unit rows each -> symmetric cross-entropy in batches, every pair counted once, its chance and floor.
+def contrastive_metrics(rgb: Tensor, lidar: Tensor, scale: float, batch_size: int) -> Metrics:
+    """Return the CLIP loss of embeddings (N, D), unit rows, in batches of `batch_size`, with its chance and floor.
 
     Chance is ln B: nothing is known. The floor is ln(1 + (B - 1) exp(-scale B / (B - 1))): B unit vectors cannot all
     point apart, so at best a pair's similarity is 1 and that of all others -1 / (B - 1). Of uneven batches, the means.
     """
-    parts = list(zip(rgb.split(batch), lidar.split(batch), strict=True))
+    parts = list(zip(rgb.split(batch_size), lidar.split(batch_size), strict=True))
     sizes = [len(part) for part, _ in parts]
 
     def mean(values: list[float]) -> float:
@@ -72,13 +75,14 @@ def contrastive_metrics(rgb: Tensor, lidar: Tensor, scale: float, batch: int) ->
     }
 
 
-def projection_metrics(projected: Tensor, target: Tensor, mean: Tensor) -> Metrics:
-    """(N, D) each, and the (D,) mean of the training targets -> mean squared error beside that of the mean, and R2.
+def projection_metrics(projected: Tensor, target: Tensor, train_mean: Tensor) -> Metrics:
+    """Return mean squared error, R2 and cosine similarity of projections (N, F) against features (N, F).
 
-    Features after a ReLU all point roughly the same way: the cosine of the mean stands beside that of the projector.
+    The baseline of each is the mean (F,) of the training targets: features after a ReLU all point roughly one way, so
+    that even the mean has a high cosine. Raises PipelineError if all features are equal.
     """
     error = float(F.mse_loss(projected, target))
-    baseline = float(F.mse_loss(mean.expand_as(target), target))
+    baseline = float(F.mse_loss(train_mean.expand_as(target), target))
     if not baseline:
         raise PipelineError(
             "the LiDAR classifier gives every pair the same features: it learnt nothing, lower lidar.lr"
@@ -88,7 +92,7 @@ def projection_metrics(projected: Tensor, target: Tensor, mean: Tensor) -> Metri
         "chance_loss": baseline,
         "r2": 1 - error / baseline,
         "cosine": float(F.cosine_similarity(projected, target).mean()),
-        "chance_cosine": float(F.cosine_similarity(mean.expand_as(target), target).mean()),
+        "chance_cosine": float(F.cosine_similarity(train_mean.expand_as(target), target).mean()),
     }
 
 

@@ -1,6 +1,7 @@
-"""TODO."""
+"""What of the zero-shot RGB classifier is trained on labels: the projector alone, or all of it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -9,23 +10,30 @@ from pipeline.metrics.inference import collect_outputs
 from pipeline.models.blocks import freeze
 from pipeline.models.cilp import CrossModalClassifier
 
-FineTune = tuple[nn.Module, BatchFn]  # what learns, and how rows become its inputs and labels
+
+@dataclass(frozen=True)
+class FineTune:
+    """An RGB classifier, the part of it that is trained, and how rows become inputs and targets of that part."""
+
+    model: nn.Module
+    part: nn.Module  # shares its weights with `model`
+    batch_fn: BatchFn
 
 
-def _projector_alone(net: CrossModalClassifier, data: Arrays) -> FineTune:
-    """Embedder and head are frozen, so that every picture is embedded once."""
-    freeze(net.embedder)
-    freeze(net.tail.classifier)
+def _projector_only(model: CrossModalClassifier, data: Arrays) -> FineTune:
+    """Freeze embedder and head; every picture is embedded once, since its embedding stays."""
+    freeze(model.embedder)
+    freeze(model.tail.classifier)
     pictures = Batches(data.with_label, data.all_rows)
-    embedding = collect_outputs(lambda batch: net.embedder(batch.inputs), pictures).to(data.label.device)
-    return net.tail, Examples(embedding, data.label).rows
+    embedding = collect_outputs(lambda batch: model.embedder(batch.inputs), pictures).to(data.label.device)
+    return FineTune(model, model.tail, Examples(embedding, data.label).rows)
 
 
-def _everything(net: CrossModalClassifier, data: Arrays) -> FineTune:
-    return net, data.with_label
+def _full(model: CrossModalClassifier, data: Arrays) -> FineTune:
+    return FineTune(model, model, data.with_label)
 
 
 TUNINGS: dict[str, Callable[[CrossModalClassifier, Arrays], FineTune]] = {
-    "projector": _projector_alone,
-    "everything": _everything,
+    "projector_only": _projector_only,
+    "full": _full,
 }

@@ -14,11 +14,10 @@ from pipeline.core.device import (
     compute_seconds,
     make_generator,
     map_seeds,
-    peak_memory,
     precision,
     raise_if_cancelled,
-    reset_peak_memory,
 )
+from pipeline.core.memory import peak_memory, reset_peak_memory
 
 CPU = torch.device("cpu")
 
@@ -165,6 +164,6 @@ def test_a_peak_is_measured_and_can_start_anew() -> None:
 
 
 def test_a_system_without_proc_still_has_a_peak(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.core.device.Path", lambda _: Path("/no/such/file"))
+    monkeypatch.setattr("pipeline.core.memory.Path", lambda _: Path("/no/such/file"))
     reset_peak_memory(CPU)
     assert peak_memory(CPU) > 50

@@ -93,7 +93,7 @@ def test_a_killed_writer_leaves_nothing_under_the_final_name(tmp_path: Path) -> 
     code = """if True:
         import os, sys
         from pathlib import Path
-        from pipeline.artifacts import atomic
+        from pipeline.core.files import atomic
         with atomic(Path(sys.argv[1])) as part:
             part.write_text("half")
             os.kill(os.getpid(), 9)

@@ -78,7 +78,7 @@ def test_labelled_rows_are_balanced_and_drawn_by_seed(data: Arrays) -> None:
 def test_pictures_come_with_their_labels(data: Arrays) -> None:
     rows_ = data.splits["test"]
     said, batch = data.with_label(rows_), data.with_depth(rows_)
-    assert said.inputs.equal(batch.rgb) and said.target.equal(batch.label)
+    assert said.inputs.equal(batch.rgb) and said.targets.equal(batch.label)
 
 
 def test_depth_is_standardised_by_the_training_hits(data: Arrays) -> None:

@@ -1,4 +1,4 @@
-"""The rules of the house: names, import order, declared dependencies, sizes. They read the project; nothing runs."""
+"""The rules of the house: names, import order, declared dependencies. They read the project; nothing runs."""
 
 import ast
 import re
@@ -15,19 +15,30 @@ from pipeline.config.params import Fusion, Params
 from support.commands import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+STAGES["fusion"] = STAGES["fusion"]["do"]  # the only one that is written once for many
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 SOURCES = sorted(path.relative_to(ROOT) for room in ("pipeline", "stages") for path in (ROOT / room).rglob("*.py"))
-ROOMS = ["data", "models", "training", "results"]
+# the first only refuses values, the second gives nothing back, and a release is no reason to train
+NEVER_A_DEP = {"config", "tracking", "version"}
+WITHOUT_A_SECTION = {"compare", "evaluate", "report"}  # stages that only read results
 MAY_IMPORT = {
-    "foundation": {"foundation"},
-    "data": {"foundation", "data"},
-    "models": {"models"},
-    "training": {"foundation", "data", "models", "training"},
-    "results": {"foundation", "data", "models", "results"},
-    "entry": {"foundation", "data", "models", "training", "results"},
+    "version": set(),
+    "core": {"version"},
+    "config": {"core"},
+    "data": {"core"},
+    "models": {"core"},
+    "render": {"core", "data"},
+    "metrics": {"core", "data"},
+    "raw": {"core", "config", "data"},
+    "tracking": {"core", "data", "render"},
+    "training": {"core", "config", "data", "models", "metrics", "tracking"},
+    "transfer": {"core", "data", "models", "metrics"},
+    "evaluation": {"core", "data", "models", "metrics", "transfer"},
+    "report": {"core", "config", "data", "metrics", "render"},
 }
-READ_ONLY = {"compare", "ablation", "evaluate", "report"}  # stages without a section of their own
-STAGES["fusion"] = STAGES["fusion"]["do"]  # the only one that is written once for many
+MAY_IMPORT["tools"] = {*MAY_IMPORT}
+MAY_IMPORT["stages"] = {*MAY_IMPORT} - {"tools"}
+MAY_IMPORT["__main__"] = {*MAY_IMPORT} - {"stages"}
 
 
 def tree(path: Path) -> ast.Module:
@@ -35,9 +46,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def room(path: Path) -> str:
-    if path.parts[0] == "stages" or path.name == "__main__.py":
-        return "entry"
-    return path.parts[1] if path.parts[1] in ROOMS else "foundation"
+    return "stages" if path.parts[0] == "stages" else path.with_suffix("").parts[1]
 
 
 @cache
@@ -53,10 +62,12 @@ def imports(path: Path) -> frozenset[Path]:
     return frozenset(file for file in files if file in SOURCES)
 
 
-def reach(path: Path) -> set[Path]:
+def reach(path: Path, stop: frozenset[str] = frozenset()) -> set[Path]:
+    """Files that the imports of `path` reach; what only a room of `stop` reaches is left out."""
     found, todo = {path}, [path]
     while todo:
-        fresh = imports(todo.pop()) - found
+        file = todo.pop()
+        fresh = imports(file) - found if room(file) not in stop else set()
         found |= fresh
         todo += fresh
     return found
@@ -70,7 +81,7 @@ def targets(stage: str, *kinds: str) -> list[str]:
 def test_a_stage_is_one_word_everywhere():
     files = {path.stem for path in (ROOT / "stages").glob("[a-z]*.py")}
     assert files == set(STAGES)
-    sections = set(STAGES) - READ_ONLY | {"seeds", "matrix"}
+    sections = set(STAGES) - WITHOUT_A_SECTION | {"seeds", "matrix"}
     assert sections == set(PARAMS) == {field.name for field in fields(Params)}
     for stage in STAGES:
         assert STAGES[stage]["cmd"].split()[:3] == ["python", "-m", f"stages.{stage}"]
@@ -83,9 +94,31 @@ def test_sections_stand_in_the_order_of_the_stages():
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_declares_every_file_its_imports_reach(stage):
-    declared = {Path(path) for path in targets(stage, "deps") if path.endswith(".py")}
-    assert declared == reach(Path("stages") / f"{stage}.py")
+def test_a_stage_depends_on_the_rooms_that_its_imports_reach(stage):
+    declared = {Path(path) for path in targets(stage, "deps") if path.startswith(("pipeline/", "stages/"))}
+    reached = reach(Path("stages") / f"{stage}.py", frozenset(NEVER_A_DEP))
+    needed = {path for path in reached if room(path) not in NEVER_A_DEP}
+    for path in needed:
+        assert declared & {path, *path.parents}, f"{path} is reached and no dep of {stage}"
+    for dep in declared:
+        assert any(dep in {path, *path.parents} for path in needed), f"{dep} is a dep of {stage} and not reached"
+    assert not NEVER_A_DEP & {room(path) for path in declared}
+
+
+def test_what_is_never_a_dependency_gives_nothing_back():
+    """`config/` invents no value, and no method of a class in `tracking/` returns one."""
+    for path in SOURCES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef) and room(path) == "config":
+                assert not [each for each in node.body if isinstance(each, ast.AnnAssign) and each.value], path
+            if isinstance(node, ast.ClassDef) and room(path) == "tracking" and not _is_tuple(node):
+                for method in node.body:
+                    if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+                        assert ast.unparse(method.returns or ast.Name("?")) == "None", f"{path}: {method.name}"
+
+
+def _is_tuple(node: ast.ClassDef) -> bool:
+    return any(ast.unparse(base) == "NamedTuple" for base in node.bases)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -103,26 +136,26 @@ def test_the_cells_declare_all_of_their_section():
 
 
 def _is_params(node: ast.expr) -> bool:
-    """`params` or `load()`, from which a section is taken."""
-    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "load"
+    """Tell `params` and `load_params()`, from which a section is read."""
+    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "load_params"
     return called or (isinstance(node, ast.Name) and node.id == "params")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)
-def test_imports_respect_the_order_of_the_rooms(path):
+def test_rooms_import_as_listed_and_in_no_circle(path):
     for other in imports(path):
-        assert room(other) in MAY_IMPORT[room(path)], f"{path} imports {other}"
+        assert room(other) == room(path) or room(other) in MAY_IMPORT[room(path)], f"{path} imports {other}"
         assert other.parts[0] != "stages", f"{path} imports a stage"
         assert path not in reach(other), f"{path} and {other} import each other"
 
 
-def test_only_stages_and_the_command_line_read_params():
+def test_only_stages_and_the_tools_read_params():
     for path in SOURCES:
-        named = {
+        names = {
             alias.name for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) for alias in node.names
         }
-        if room(path) != "entry" and Path("pipeline/config.py") in imports(path):
-            assert "load" not in named, path
+        if room(path) not in ("stages", "tools", "__main__", "config"):
+            assert "load_params" not in names, path
 
 
 def test_stages_stand_below_what_they_read():
@@ -136,14 +169,6 @@ def test_stages_stand_below_what_they_read():
 
 def test_init_files_are_empty():
     assert all((ROOT / path).read_text() == "" for path in SOURCES if path.name == "__init__.py")
-
-
-def test_files_and_functions_stay_small():
-    for path in SOURCES:
-        assert len((ROOT / path).read_text().splitlines()) <= 300, path
-        for node in ast.walk(tree(path)):
-            if isinstance(node, ast.FunctionDef):
-                assert node.end_lineno - node.lineno < 60, f"{path}: {node.name}"
 
 
 def test_importing_the_library_touches_nothing(tmp_path):
@@ -169,21 +194,10 @@ assert not {{"wandb", "dvc"}} & set(sys.modules), "a heavy import at module leve
     assert done.returncode == 0, done.stderr
 
 
-def test_the_readme_draws_what_dvc_draws():
+def test_the_docs_draw_what_dvc_draws():
     dvc = Path(sys.executable).parent / "dvc"
     dag = subprocess.run([dvc, "dag", "--collapse-foreach-matrix", "--dot"], cwd=ROOT, capture_output=True, text=True)
-    drawn = (ROOT / "README.md").read_text().split("```mermaid")[1].split("```")[0]
+    drawn = (ROOT / "docs" / "architecture.md").read_text().split("```mermaid")[1].split("```")[0]
     lines = [line.strip().split(" --> ") for line in drawn.splitlines() if "-->" in line]
     arrows = [(source, target) for source, targets in lines for target in targets.split(" & ")]
     assert sorted(arrows) == sorted(re.findall(r'"(.+)" -> "(.+)"', dag.stdout)) and arrows
-
-
-def test_the_readme_shows_every_file():
-    readme = (ROOT / "README.md").read_text()
-    assert len(readme.splitlines()) < 250
-    for path in SOURCES:
-        assert path.name == "__init__.py" or path.parent.name in ("stages", "pipeline") or f" {path.name} " in readme, (
-            path
-        )
-    for stage in STAGES:
-        assert f"| `{stage}` |" in readme

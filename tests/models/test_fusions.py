@@ -20,7 +20,7 @@ RGB, LIDAR = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, -4.0]])
 )
 def test_fusions_literally(fuse, expected):
     assert fuse(RGB, LIDAR).tolist() == expected
-    assert fuse(RGB, LIDAR).shape[1] == fuse.widening * RGB.shape[1]
+    assert fuse(RGB, LIDAR).shape[1] == fuse.channel_multiplier * RGB.shape[1]
 
 
 def test_matmul_multiplies_the_maps_of_each_channel():
@@ -51,9 +51,9 @@ def plain_attention(channels: int, side: int) -> Attention:
     """Queries, keys, values and output as they come, positions without effect."""
     fuse = Attention(channels, side, num_heads=1)
     with torch.no_grad():
-        fuse.rgb_places.zero_()
-        fuse.lidar_places.zero_()
-        for asks in (fuse.rgb_asks, fuse.lidar_asks):
+        fuse.rgb_pos_embed.zero_()
+        fuse.lidar_pos_embed.zero_()
+        for asks in (fuse.rgb_to_lidar_attn, fuse.lidar_to_rgb_attn):
             asks.in_proj_weight.copy_(torch.eye(channels).repeat(3, 1))
             asks.in_proj_bias.zero_()
             asks.out_proj.weight.copy_(torch.eye(channels))
@@ -71,7 +71,7 @@ def test_attention_finds_the_place_that_answers():
     # one channel, two places; RGB's first place asks for large values and finds LiDAR's second
     rgb, lidar = torch.tensor([30.0, 0.0]).view(1, 1, 1, 2), torch.tensor([0.0, 2.0]).view(1, 1, 1, 2)
     fuse = plain_attention(1, 1)
-    fuse.rgb_places = fuse.lidar_places = torch.nn.Parameter(torch.zeros(2, 1))
+    fuse.rgb_pos_embed = fuse.lidar_pos_embed = torch.nn.Parameter(torch.zeros(2, 1))
     out = fuse(rgb, lidar).flatten().tolist()
     assert out[0] == pytest.approx(30 + 2, abs=1e-4)  # softmax(0, 60) takes the second place whole
     assert out[1] == pytest.approx(0 + 1, abs=1e-4)  # a place that asks for nothing gets the mean
@@ -83,8 +83,8 @@ def test_positions_let_equal_places_differ():
     torch.manual_seed(0)
     fuse = Attention(4, 2, num_heads=2)
     with torch.no_grad():
-        fuse.rgb_places.mul_(100)
-        fuse.lidar_places.mul_(100)
+        fuse.rgb_pos_embed.mul_(100)
+        fuse.lidar_pos_embed.mul_(100)
     out = fuse(torch.ones(1, 4, 2, 2), torch.ones(1, 4, 2, 2))
     assert out.shape == (1, 8, 2, 2)
     assert not torch.allclose(out[..., 0, 0], out[..., 1, 1])

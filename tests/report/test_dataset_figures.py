@@ -1,4 +1,4 @@
-"""Pictures of the data: drawn, the same bytes twice, and of the frames that they are to show."""
+"""Figures of the data: drawn, repeated to the byte, and of the right frames."""
 
 from pathlib import Path
 
@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.report.dataset import figures as data_figures
+from pipeline.report.dataset import figures
+from pipeline.report.dataset.figures import (
+    evenly_spaced,
+    plot_contact_sheet,
+    plot_overview,
+    read_scene,
+    return_ranges,
+    select_scenes,
+)
 
 DATA = {"train": {"cubes": 2, "spheres": 1}, "val": {"cubes": 0, "spheres": 0}, "test": {"cubes": 1, "spheres": 0}}
 DATA |= {
@@ -27,18 +35,18 @@ ANGLES = (np.array([0.5, 0.0, -0.5], np.float32), np.array([0.0, 0.25], np.float
 DEPTH = np.full((4, 3, 2), 50.0, np.float32)
 DEPTH[1, 1, 0], DEPTH[3, 1, 0], DEPTH[3, 2, 0] = 20.0, 10.0, 20.0  # row 2 has no return, row 0 none either
 RGB = np.zeros((4, 3, 2, 4), np.uint8)
-SCENE = data_figures.scene(4, (1, 3), RGB, DEPTH, ANGLES)
-EMPTY = data_figures.scene(7, (0, 2), RGB, DEPTH, ANGLES)
+SCENE = read_scene(4, (1, 3), RGB, DEPTH, ANGLES)
+EMPTY = read_scene(7, (0, 2), RGB, DEPTH, ANGLES)
 LARGE = {
     name: counts | {"spheres": 140_000} if name in ("train", "val", "test") else counts for name, counts in DATA.items()
 }
 DRAW = {
-    "one frame of a class": lambda path: data_figures.overview(DATA, FRAMES, data_figures.ranges(FRAMES, DEPTH), path),
-    "large numbers": lambda path: data_figures.overview(LARGE, FRAMES, data_figures.ranges(FRAMES, DEPTH), path),
-    "no returns": lambda path: data_figures.overview(
+    "one frame of a class": lambda path: plot_overview(DATA, FRAMES, return_ranges(FRAMES, DEPTH), path),
+    "large numbers": lambda path: plot_overview(LARGE, FRAMES, return_ranges(FRAMES, DEPTH), path),
+    "no returns": lambda path: plot_overview(
         DATA, FRAMES, {"cubes": np.empty(0, np.float32), "spheres": np.empty(0, np.float32)}, path
     ),
-    "contact": lambda path: data_figures.contact([SCENE, EMPTY], path),
+    "contact": lambda path: plot_contact_sheet([SCENE, EMPTY], path),
 }
 
 
@@ -53,10 +61,10 @@ def test_a_picture_is_drawn_and_repeats(name, tmp_path):
 
 
 def drawn(patch: pytest.MonkeyPatch, draw: str):
-    kept = []
-    patch.setattr(data_figures, "save", lambda figure, path: kept.append(figure))
+    saved = []
+    patch.setattr(figures, "save", lambda figure, path: saved.append(figure))
     DRAW[draw](Path("unused"))
-    return kept[0]
+    return saved[0]
 
 
 def test_bars_have_the_numbers_of_the_metrics(monkeypatch):
@@ -79,21 +87,21 @@ def test_a_black_picture_has_no_brightness(monkeypatch):
 
 
 def test_ranges_are_those_of_returns_by_class():
-    found = data_figures.ranges(FRAMES, DEPTH)
+    found = return_ranges(FRAMES, DEPTH)
     assert found["cubes"].tolist() == [20.0] and found["spheres"].tolist() == [10.0, 20.0]
 
 
 def test_ranges_look_at_few_frames_of_many(monkeypatch):
-    monkeypatch.setattr(data_figures, "FRAMES", 2)
+    monkeypatch.setattr(figures, "MAX_FRAMES", 2)
     frames = pd.DataFrame({"class": ["cubes"] * 5 + ["spheres"]})
     depth = np.arange(1.0, 7.0).reshape(6, 1, 1)
-    found = data_figures.ranges(frames, depth)
+    found = return_ranges(frames, depth)
     assert found["cubes"].tolist() == [1.0, 5.0] and found["spheres"].tolist() == [6.0]
 
 
 @pytest.mark.parametrize(("size", "places"), [(0, []), (1, [0]), (3, [0, 1, 2]), (9, [0, 3, 5, 8])])
-def test_spaced(size, places):
-    assert data_figures.spaced(size, 4).tolist() == places
+def test_evenly_spaced(size, places):
+    assert evenly_spaced(size, 4).tolist() == places
 
 
 def test_scenes_shown_are_of_the_training_split_with_their_rows():
@@ -104,7 +112,7 @@ def test_scenes_shown_are_of_the_training_split_with_their_rows():
         "scene": scene * 2,
         "split": (["train"] * 7 + ["val", "test", "test"]) * 2,
     })  # fmt: skip
-    assert list(data_figures.chosen(frames, 3).itertuples(name=None)) == [(0, 0, 10), (3, 3, 13), (6, 6, 16)]
+    assert list(select_scenes(frames, 3).itertuples(name=None)) == [(0, 0, 10), (3, 3, 13), (6, 6, 16)]
 
 
 def test_returns_stand_where_the_angles_put_them():
@@ -117,8 +125,8 @@ def test_returns_stand_where_the_angles_put_them():
 
 def test_the_sheet_says_how_far_the_returns_are(monkeypatch):
     sheet = drawn(monkeypatch, "contact")
-    told = [axes.get_xlabel() for axes in sheet.axes if "return" in axes.get_xlabel()]
-    assert told == ["1 return,\n20.0 to 20.0 away", "2 returns,\n10.0 to 20.0 away", "no return", "no return"]
+    labels = [axes.get_xlabel() for axes in sheet.axes if "return" in axes.get_xlabel()]
+    assert labels == ["1 return,\n20.0 to 20.0 away", "2 returns,\n10.0 to 20.0 away", "no return", "no return"]
     assert [axes.get_title() for axes in sheet.axes[:6]] == [
         "cube: RGB",
         "LiDAR depth",

@@ -126,8 +126,8 @@ def test_tables_scroll_and_keep_the_alignment_they_are_given(folder):
 def test_other_pictures_are_refused_by_name(name, folder):
     (folder / "link.png").symlink_to(folder.parent / "outside.png")
     (folder / "text.png").write_text("<svg/>")
-    shown = name.replace("%2e", ".")
-    with pytest.raises(PipelineError, match=rf"{re.escape(shown)}: not .*`dvc repro`"):
+    path = name.replace("%2e", ".")
+    with pytest.raises(PipelineError, match=rf"{re.escape(path)}: not .*`dvc repro`"):
         html(f"# A\n\nBeside ![text]({name}) too\n", folder, "A")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.metrics.seeds import aggregate_seeds, confidence_interval
+from pipeline.metrics.seeds import confidence_interval
 from pipeline.report.significance import (
     compare_pairs,
     compare_to_reference,
@@ -14,40 +14,7 @@ from pipeline.report.significance import (
 )
 
 
-def test_interval_by_students_t():
-    mean, half = confidence_interval([1.0, 2.0, 3.0])
-    # sd 1, n 3: t(0.975, 2) = 4.302653, times 1 / sqrt(3)
-    assert mean == 2.0 and half == pytest.approx(4.302653 / 3**0.5, rel=1e-6)
-    assert confidence_interval([1.0, 2.0, 3.0], level=0.5)[1] == pytest.approx(0.816497 / 3**0.5, rel=1e-5)
-
-
-def test_equal_seeds_have_no_width_and_one_seed_has_no_interval():
-    assert confidence_interval([0.5, 0.5]) == (0.5, 0.0)
-    assert confidence_interval([0.5]) == (0.5, None)
-
-
-def test_over_seeds_names_means_and_half_widths():
-    rows = [{"accuracy": 0.9, "chance_top1": 0.5}, {"accuracy": 1.0, "chance_top1": 0.5}]
-    assert aggregate_seeds(rows) == {
-        "accuracy": 0.95,
-        "accuracy_sd": 0.070711,
-        "accuracy_ci95": 0.63531,
-        "chance_top1": 0.5,
-    }
-    assert aggregate_seeds(rows[:1]) == {
-        "accuracy": 0.9,
-        "accuracy_sd": None,
-        "accuracy_ci95": None,
-        "chance_top1": 0.5,
-    }
-
-
-def test_over_seeds_gives_no_interval_to_what_a_formula_says():
-    rows = [{"floor_loss": 0.1, "course_chance_loss": 3.0}] * 2
-    assert aggregate_seeds(rows) == {"floor_loss": 0.1, "course_chance_loss": 3.0}
-
-
-def test_of_pairs_by_wilsons_formula():
+def test_wilson_interval_by_the_formula():
     low, high = wilson_interval(8, 10)
     assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
     assert wilson_interval(400, 400)[0] == pytest.approx(0.9905, abs=1e-4) and wilson_interval(400, 400)[1] == 1.0
@@ -61,10 +28,12 @@ def planted(draw: np.random.Generator, lift: float, seeds: int = 3, scenes: int 
 
 def test_a_planted_effect_is_found_and_has_the_right_sign():
     draw = np.random.default_rng(0)
-    words = [compare_to_reference({"a": planted(draw, 0.09), "b": planted(draw, 0)}, "b")["a"].word for _ in range(200)]
-    assert words.count("better") >= 150 and "worse" not in words
+    outcomes = [
+        compare_to_reference({"a": planted(draw, 0.09), "b": planted(draw, 0)}, "b")["a"].outcome for _ in range(200)
+    ]
+    assert outcomes.count("better") >= 150 and "worse" not in outcomes
     swapped = compare_to_reference({"a": planted(draw, -0.2), "b": planted(draw, 0)}, "b")["a"]
-    assert swapped.word == "worse" and swapped.difference.mean == pytest.approx(-0.2, abs=0.05)
+    assert swapped.outcome == "worse" and swapped.difference.mean == pytest.approx(-0.2, abs=0.05)
 
 
 def test_a_planted_null_is_not_found_more_often_than_the_level_says():
@@ -77,7 +46,7 @@ def test_of_ten_planted_nulls_a_family_rarely_names_any():
     draw = np.random.default_rng(2)
     family = [{str(name): planted(draw, 0) for name in range(11)} for _ in range(150)]
     named = [
-        any(each.word != "not distinguishable" for each in compare_to_reference(scores, "0").values())
+        any(each.outcome != "not distinguishable" for each in compare_to_reference(scores, "0").values())
         for scores in family
     ]
     assert np.mean(named) <= 0.08
@@ -95,19 +64,34 @@ def test_with_seeds_alone_it_is_the_t_test_over_seeds():
     gap = np.tile(np.array([[0.1], [0.2], [0.4]]), (1, 50))  # every scene says the same of a seed
     found = paired_mrmc_test(gap, np.zeros_like(gap))
     assert found.p == pytest.approx(stats.ttest_1samp([0.1, 0.2, 0.4], 0).pvalue)
-    assert found.half == pytest.approx(confidence_interval([0.1, 0.2, 0.4])[1])
+    assert found.ci_half_width == pytest.approx(confidence_interval([0.1, 0.2, 0.4])[1])
 
 
 def test_equal_nets_cannot_be_told_apart_and_one_seed_says_nothing_of_others():
     same = np.ones((3, 10))
     assert paired_mrmc_test(same, same) == (0.0, 0.0, 1.0)
     one = compare_pairs({"a": (np.ones((1, 10)), np.zeros((1, 10)))})["a"]
-    assert one.difference == (1.0, None, None) and one.p is None and one.word == "not distinguishable"
+    assert one.difference == (1.0, None, None) and one.p is None and one.outcome == "not distinguishable"
     always = compare_pairs({"a": (same, np.zeros((3, 10)))})["a"]
-    assert always.word == "better" and always.p == 0.0
+    assert always.outcome == "better" and always.p == 0.0
 
 
 def test_holm_literally():
     assert holm_correction([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm_correction([0.5, None, 0.9]) == [1.0, None, 1.0]
     assert holm_correction([]) == []
+
+
+def test_mean_squares_literally():
+    gap = np.array([[1, 1, 1, 0.5], [0, 0, 0.5, 0], [0.5, 0.5, 0.5, 0.5]])
+    # MS_R 9/16 > MS_RC 5/144, MS_C 1/18: variance 9/16 + 1/18 - 5/144 = 7/12 over 3 x 4, 2 (28/27)^2 degrees of freedom
+    assert paired_mrmc_test(gap, np.zeros((3, 4))) == (0.5, 0.8876400440476604, 0.14253955972763283)
+    t = 0.5 / (7 / 12 / 12) ** 0.5
+    assert 2 * stats.t.sf(t, 2 * (28 / 27) ** 2) == pytest.approx(0.14253955972763283)
+
+
+def test_seeds_that_differ_less_than_noise_are_taken_for_noise():
+    gap = np.array([[0.5, 0, 1, 0], [0.5, 0.5, 0, 0.5], [0, 0.5, 0.5, 0.5]])
+    # MS_R 0 and MS_C 1/48 lie under MS_RC 1/6, which alone is the variance; the normal distribution
+    assert paired_mrmc_test(gap, np.zeros((3, 4))) == (0.375, 0.2309842503001246, 0.0014627612823665686)
+    assert 2 * stats.norm.sf(0.375 / (1 / 6 / 12) ** 0.5) == pytest.approx(0.0014627612823665686, rel=1e-4)

@@ -1,9 +1,7 @@
-"""The chain's tables and the model cards from literal metrics."""
+"""The tables of the transfer chain from literal metrics."""
 
-from pathlib import Path
-
-from pipeline.report import model_card as cards
-from pipeline.report.transfer.tables import assessment, label_curves, labels, steps
+from pipeline.report.transfer.nets import FULL, NETS, PROJECTOR_ONLY
+from pipeline.report.transfer.tables import assessment_table, chain_table, highest_train_loss, label_curves, label_table
 
 CILP = {
     "loss": 0.1, "chance_loss": 3.44, "floor_loss": 0.0, "course_loss": 3.05, "course_chance_loss": 3.44,
@@ -18,8 +16,8 @@ EVALUATED = {
         "lidar": {"accuracy": 0.99},
         "cilp": CILP,
         "project": PROJECT,
-        "classify/projector": {"zero_shot_accuracy": 0.95, "accuracy": 0.96},
-        "classify/everything": {"zero_shot_accuracy": 0.95, "accuracy": 0.998},
+        f"classify/{PROJECTOR_ONLY}": {"zero_shot_accuracy": 0.95, "accuracy": 0.96},
+        f"classify/{FULL}": {"zero_shot_accuracy": 0.95, "accuracy": 0.998},
     },
     "untrained": {
         "lidar": {"accuracy": 0.501},
@@ -36,46 +34,27 @@ def row(table: str, start: str) -> list[str]:
 
 
 def test_every_step_stands_beside_untrained_chance_and_best():
-    table = steps(EVALUATED, chance=0.5)
+    table = chain_table(EVALUATED, chance=0.5)
     assert row(table, "CILP: top-1, RGB")[1:] == ["0.8900 ± 0.0100", "0.0030 ± 0.0100", "0.0025", "1"]
     assert row(table, "CILP: the course's loss")[1:] == ["3.0500", "3.4390", "3.4400", "2.9400"]
     assert row(table, "projector: R2")[1:] == ["0.8500", "-1.5000", "0", "1"]
     assert row(table, "RGB classifier, zero-shot")[1:] == ["0.9500", "0.5000", "0.5000", "1"]
-    assert row(table, "RGB classifier, everything")[1:] == ["0.9980", "", "0.5000", "1"]
+    assert row(table, "RGB classifier, fully")[1:] == ["0.9980", "", "0.5000", "1"]
 
 
 def test_the_assessment_lists_points_by_seed():
-    assert row(assessment(EVALUATED), "untrained") == ["untrained", "3.439", "0, 1", "5, 6", "0 of 2"]
+    assert row(assessment_table(EVALUATED), "untrained") == ["untrained", "3.439", "0, 1", "5, 6", "0 of 2"]
 
 
 def test_labels_as_table_and_as_curves():
     figures = {"10": {"accuracy": 0.5, "accuracy_ci95": 0.1}, "1400": {"accuracy": 1.0, "accuracy_ci95": None}}
-    metrics = {"chance": 0.5} | {name: figures for name in ("scratch", "probe", "projector", "everything")}
-    assert row(labels(metrics), "1,400") == ["1,400", "1.000", "1.000", "1.000", "1.000", "0.500"]
+    metrics = {"chance": 0.5} | {name: figures for name in NETS}
+    assert row(label_table(metrics), "1,400") == ["1,400", "1.000", "1.000", "1.000", "1.000", "0.500"]
     curve = label_curves(metrics)["from scratch"]
-    assert curve.to_dict("list") == {"labels": [10, 1400], "accuracy": [0.5, 1.0], "half": [0.1, 0.0]}
+    assert curve.to_dict("list") == {"labels": [10, 1400], "accuracy": [0.5, 1.0], "ci_half_width": [0.1, 0.0]}
 
 
-DATA = {split: {"cubes": 100, "spheres": 100} for split in ("train", "val", "test")} | {
-    "cubes": {"returns_min": 149, "returns_max": 490, "depth_min": 17.8, "depth_max": 32.0},
-    "spheres": {"returns_min": 101, "returns_max": 231, "depth_min": 18.6, "depth_max": 30.4},
-}
-TOLD = {"parameters": 906201, "accuracy": 0.99, "accuracy_ci95": 0.01, "chance": 0.5}
-
-
-def test_a_card_states_its_file_with_intervals_over_pairs_and_over_seeds():
-    text = cards.card("LiDAR classifier", "LiDAR ranges", Path("runs/x.safetensors"), TOLD, [0.98, 1.0], DATA)
-    # 196 of 200 by Wilson's formula: 0.9497 .. 0.9922
-    for shown in ("`runs/x.safetensors`", "196 of 200 pairs, 0.9800; over test pairs 0.9497 to 0.9922", "906,201"):
-        assert shown in text
-    assert "mean of seeds (2) | 0.9900 ± 0.0100" in text and "200 pairs of the training split" in text
-    lidar, chained = (
-        cards.card("", "", Path("f"), TOLD | {"weights_sha256": "abc", "epochs": epochs}, [0.98], DATA)
-        for epochs in (0, 4)
-    )
-    assert "LiDAR weights with SHA-256 abc, trained elsewhere" in lidar and "training split" not in lidar
-    assert "SHA-256 abc" in chained and "training split" in chained
-
-
-def test_limits_span_both_classes():
-    assert "101 to 490 LiDAR returns a frame, 17.8 to 32.0 units away" in cards.limits(DATA)
+def test_a_net_that_never_learnt_would_be_noticed():
+    metrics = {name: {"10": {"train_loss": 0.1}, "1400": {}} for name in NETS}
+    metrics["probe"] = {"10": {"train_loss": 0.6}}
+    assert highest_train_loss(metrics) == 0.6

@@ -9,22 +9,9 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
-STAGES = [
-    "prepare",
-    "fusion",
-    "compare",
-    "ablation",
-    "curve",
-    "stress",
-    "lidar",
-    "cilp",
-    "project",
-    "classify",
-    "labels",
-    "evaluate",
-]
-STAGES += ["report"]
-TUNINGS = ["classify/projector", "classify/everything"]
+STAGES = ["prepare", "fusion", "compare", "curve", "stress", "lidar", "cilp", "project", "classify", "labels"]
+STAGES += ["evaluate", "report"]
+TUNINGS = ["classify/projector_only", "classify/full"]
 ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "DVC_NO_ANALYTICS": "1",

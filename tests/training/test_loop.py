@@ -37,17 +37,17 @@ def learnable(tmp_path_factory):
 RECIPE = Recipe(lr=0.05, batch_size=4, warmup_fraction=0.0, schedule="constant", grad_clip_norm=None)
 
 
-def line_task(seed: int = 0, evaluate=None) -> Task:
+def line_task(seed: int = 0, validate=None) -> Task:
     """Ten points on y = 2x + 1, for one linear layer."""
     x = torch.linspace(-1, 1, 10).unsqueeze(1)
     data = Examples(x, 2 * x + 1)
     model = build_seeded(seed, lambda: nn.Linear(1, 1))
-    batches = Batches(data.rows, torch.arange(10), RECIPE.batch)
+    batches = Batches(data.rows, torch.arange(10), RECIPE.batch_size)
     return Task(
         model,
         projection_objective,
         batches,
-        evaluate or (lambda net: {"val_loss": float((net(x) - data.target).detach().square().mean())}),
+        validate or (lambda net: {"val_loss": float((net(x) - data.targets).detach().square().mean())}),
     )
 
 
@@ -72,7 +72,7 @@ def test_train_loss_is_the_mean_over_samples_not_over_batches(monkeypatch):
 def test_the_best_epoch_stays_in_the_model_not_the_last():
     losses = iter([3.0, 1.0, 2.0])
     seen = []
-    task = line_task(evaluate=lambda net: seen.append(task.model.weight.item()) or {"val_loss": next(losses)})
+    task = line_task(validate=lambda net: seen.append(task.model.weight.item()) or {"val_loss": next(losses)})
     fitted = fit(task, RECIPE, 3, 0, lambda seed, row: None)
     assert fitted.best["epoch"] == 2
     assert task.model.weight.item() == seen[1] != seen[2]
@@ -89,7 +89,7 @@ def test_the_same_seeds_give_the_same_weights_and_others_do_not():
     assert weights(0, 0) != weights(1, 0)
 
 
-def test_side_by_side_gives_what_one_after_another_gives():
+def test_map_seeds_gives_what_one_after_another_gives():
     tasks = {seed: line_task(seed) for seed in (0, 1, 2)}
     fit_seeds(tasks, RECIPE, 3, lambda seed, row: None, CPU)
     for seed, task in tasks.items():
@@ -163,17 +163,17 @@ def test_training_logits_are_scored_as_they_were_said():
         seen.append((logits, known))
         return {"loss": -1.0, "accuracy": 0.25}
 
-    def loss(net, batch):
-        return label_objective(net, batch) + 0 * net.unused.sum()
+    def objective(net, batch):
+        loss, logits = label_objective(net, batch)
+        return loss + 0 * net.unused.sum(), logits
 
     task = Task(
-        model, loss, Batches(data.rows, torch.arange(5), 3), lambda net: {"val_loss": float(net(label)[0])}, score
+        model, objective, Batches(data.rows, torch.arange(5), 3), lambda net: {"val_loss": float(net(label)[0])}, score
     )
     (row,) = fit(task, RECIPE, 1, 0, lambda seed, row: None).history
     ((logits, known),) = seen  # not at evaluation
     assert sorted(logits.tolist()) == [0, 1, 2, 3, 4] and known.tolist() == label[logits.long()].tolist()
     assert row["train_accuracy"] == 0.25 and row["train_loss"] > 0  # the loss is the loop's own
-    assert not model._forward_hooks
 
 
 def test_weights_are_the_same_bits_whether_scored_or_not():
@@ -215,7 +215,7 @@ def test_costs_are_those_of_the_rows():
 
 def test_a_diverged_training_says_so():
     with pytest.raises(PipelineError, match="seed 7 is nan after epoch 1: lower lr"):
-        fit(line_task(evaluate=lambda net: {"val_loss": nan}), RECIPE, 2, 7, lambda seed, row: None)
+        fit(line_task(validate=lambda net: {"val_loss": nan}), RECIPE, 2, 7, lambda seed, row: None)
 
 
 def test_rate_rises_then_falls_to_nothing():

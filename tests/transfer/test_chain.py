@@ -17,6 +17,8 @@ from pipeline.raw.prepare import prepare
 from pipeline.raw.splitting import split_by_scene
 from pipeline.tools.simulator.simulate import simulate
 from pipeline.transfer import chain
+from pipeline.transfer.scores import cilp_metrics
+from pipeline.transfer.tuning import TUNINGS
 
 CPU = torch.device("cpu")
 STANDARD = {"depth_mean": 24.0, "depth_std": 3.0}
@@ -83,20 +85,22 @@ def test_tuning_the_projector_alone_freezes_the_rest_and_sees_each_picture_once(
     net = chain.build_untrained_chain(NETS, 0, CPU).classifier()
     rows = data.splits["val"]
     expected = input_logits(net, Batches(data.with_label, rows))
-    part, take = chain.TUNINGS["projector"](net, data)
-    torch.testing.assert_close(input_logits(part, Batches(take, rows)), expected, rtol=0.02, atol=0.01)
+    finetune = TUNINGS["projector_only"](net, data)
+    part, batch_fn = finetune.part, finetune.batch_fn
+    torch.testing.assert_close(input_logits(part, Batches(batch_fn, rows)), expected, rtol=0.02, atol=0.01)
     trainable = {name for name, each in net.named_parameters() if each.requires_grad}
     assert trainable == {f"tail.projector.{layer}.{kind}" for layer in (0, 2) for kind in ("weight", "bias")}
     before = {name: value.clone() for name, value in net.embedder.state_dict().items()}
-    part.train()(take(rows).inputs)  # batch normalisation in the embedder keeps its running figures
+    part.train()(batch_fn(rows).inputs)  # batch normalisation in the embedder keeps its running figures
     assert all(torch.equal(value, before[name]) for name, value in net.embedder.state_dict().items())
 
 
-def test_tuning_everything_leaves_nothing_frozen(data):
+def test_tuning_in_full_leaves_nothing_frozen(data):
     net = chain.build_untrained_chain(NETS, 0, CPU).classifier()
-    part, take = chain.TUNINGS["everything"](net, data)
+    finetune = TUNINGS["full"](net, data)
+    part, batch_fn = finetune.part, finetune.batch_fn
     assert part is net and all(each.requires_grad for each in net.parameters())
-    assert take(data.splits["val"]).inputs.shape[1:] == (4, 64, 64)
+    assert batch_fn(data.splits["val"]).inputs.shape[1:] == (4, 64, 64)
 
 
 def test_untrained_nets_differ_by_seed_and_repeat():
@@ -120,6 +124,6 @@ def test_a_chain_of_checkpoints_is_put_together_by_stage(data, tmp_path, monkeyp
 def test_the_courses_batches_are_in_the_order_of_the_arrays(data):
     """All cubes, then all spheres: scene_pairs, which make a batch harder, stay apart."""
     model: CILP = chain.build_untrained_chain(NETS, 0, CPU).cilp
-    scene_pairs = chain.cilp_metrics(model, Batches(data.with_depth, data.scene_pairs("test")), 32)
-    rows = chain.cilp_metrics(model, Batches(data.with_depth, data.splits["test"]), 32)
+    scene_pairs = cilp_metrics(model, Batches(data.with_depth, data.scene_pairs("test")), 32)
+    rows = cilp_metrics(model, Batches(data.with_depth, data.splits["test"]), 32)
     assert scene_pairs["course_loss"] == pytest.approx(rows["course_loss"], abs=1e-4)

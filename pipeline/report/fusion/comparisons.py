@@ -1,40 +1,47 @@
-"""The fusion study's evidence: figures beside verdicts, from what the stages left. No tables, no prose.
+"""The comparisons of the fusion study: metrics beside verdicts, from what the stages left. No tables, no text.
 
 What answers one question is one family of comparisons, corrected for its number: a table's, or a column's where every
 column is a question of its own. The reference is chosen by the validation split alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from pipeline.core.files import read_json, read_npy
 from pipeline.core.runs import RUNS
 from pipeline.metrics.seeds import aggregate_seeds
-from pipeline.report import cells
-from pipeline.report.cells import Matrix, TestSet
+from pipeline.report.cells import (
+    Matrix,
+    Metrics,
+    TestSet,
+    ablation_groups,
+    base_cells,
+    best_cell,
+    is_correct,
+    mean_by_scene,
+    read_metrics,
+    scene_scores,
+)
 from pipeline.report.significance import Verdict, compare_pairs, compare_to_reference
-
-Figures = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The cells that differ in the fusion alone, each but the leader with what may be said of it beside the leader."""
+    """The cells that differ in the fusion alone, each but the leader with its verdict beside the leader."""
 
-    cells: dict[str, Figures]
-    leader: str  # of the lowest validation loss
+    cells: dict[str, Metrics]
+    leader: str  # the cell of the lowest validation loss
     verdicts: dict[str, Verdict]
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """Fusion -> its cells by downsampling, each but the first with what may be said of it beside the first."""
+    """The cells of each fusion by downsampling, each but the first with its verdict beside the first."""
 
     groups: dict[str, list[str]]
-    cells: dict[str, Figures]
+    cells: dict[str, Metrics]
     verdicts: dict[str, Verdict]
 
 
@@ -42,7 +49,7 @@ class Ablation:
 class Curve:
     """Accuracy by number of training scenes; `reference` is the leader's fusion, or the first where that is absent."""
 
-    points: dict[int, dict[str, Figures]]  # scenes -> fusion -> figures; the last point is all of the training split
+    points: dict[int, dict[str, Metrics]]  # scenes -> fusion -> metrics; the last point is the whole training split
     verdicts: dict[tuple[int, str], Verdict]
     reference: str
     chance: float
@@ -50,84 +57,87 @@ class Curve:
 
 @dataclass(frozen=True)
 class Stress:
-    """Accuracy under faults; of every fault the mean over its severities has a verdict beside the leader."""
+    """Accuracy under faults; the mean over the severities of every fault has a verdict beside the leader."""
 
-    accuracy: dict[str, dict[str, list[tuple[float | None, Figures]]]]  # fault -> cell -> by severity
-    means: dict[str, dict[str, Figures]]  # fault -> cell -> accuracy over all severities
+    accuracy: dict[str, dict[str, list[tuple[float | None, Metrics]]]]  # fault -> cell -> by severity
+    means: dict[str, dict[str, Metrics]]  # fault -> cell -> accuracy over all severities
     verdicts: dict[tuple[str, str], Verdict]  # (fault, cell)
     leader: str
     pairs: int
     chance: float
 
 
-def comparison(matrix: Matrix, known: TestSet) -> Comparison:
-    """Fusions on the first downsampling."""
-    names = cells.base_cells(matrix)
-    figures = cells.read_metrics(names)
-    leader = cells.best_cell(figures)
-    return Comparison(figures, leader, compare_to_reference(cells.scene_scores(names, known), leader))
+def compare_fusions(matrix: Matrix, test_set: TestSet) -> Comparison:
+    """Compare the fusions on the base downsampling."""
+    names = base_cells(matrix)
+    metrics = read_metrics(names)
+    leader = best_cell(metrics)
+    return Comparison(metrics, leader, compare_to_reference(scene_scores(names, test_set), leader))
 
 
-def ablation(matrix: Matrix, known: TestSet) -> Ablation:
-    """Downsamplings of the same fusion."""
-    groups = cells.ablation_groups(matrix)
+def compare_downsampling(matrix: Matrix, test_set: TestSet) -> Ablation:
+    """Compare the downsamplings of each fusion with the base one."""
+    groups = ablation_groups(matrix)
     names = [name for group in groups.values() for name in group]
-    scores = cells.scene_scores(names, known)
+    scores = scene_scores(names, test_set)
     pairs = {name: (scores[name], scores[group[0]]) for group in groups.values() for name in group[1:]}
-    return Ablation(groups, cells.read_metrics(names), compare_pairs(pairs))
+    return Ablation(groups, read_metrics(names), compare_pairs(pairs))
 
 
-def curve(fusions: list[str], scenes: list[int], downsample: str, matrix: Matrix, known: TestSet, leader: str) -> Curve:
-    """Fusions by number of training scenes; all of them are the cells of the same downsampling, where there are any."""
-    points: dict[int, dict[str, Figures]] = {}
-    right: dict[int, dict[str, np.ndarray]] = {}
+def learning_curve(
+    fusions: Sequence[str], scenes: Sequence[int], downsample: str, matrix: Matrix, test_set: TestSet, leader: str
+) -> Curve:
+    """Compare fusions at each number of training scenes; the last point are the cells of `downsample`, if any."""
+    points: dict[int, dict[str, Metrics]] = {}
+    scores: dict[int, dict[str, np.ndarray]] = {}
     for count in sorted(scenes):
         folder = RUNS / "curve" / str(count)
         points[count] = read_json(folder / "metrics.json")["fusions"]
-        logits = cells.is_correct(read_npy(folder / "logits.npy"), known.label)  # (fusions, S, N)
-        right[count] = dict(zip(points[count], cells.mean_by_scene(logits, known.scene), strict=True))
-    names = {matrix[name].fusion: name for name in matrix if matrix[name].downsample == downsample}
+        correct = is_correct(read_npy(folder / "logits.npy"), test_set.label)  # (fusions, S, N)
+        scores[count] = dict(zip(points[count], mean_by_scene(correct, test_set.scene), strict=True))
+    names = {cell.fusion: name for name, cell in matrix.items() if cell.downsample == downsample}
     whole = {fusion: names[fusion] for fusion in fusions if fusion in names}
     if whole:
-        everything = sum(read_json(RUNS / "prepare" / "metrics.json")["train"].values()) // 2
-        points[everything] = dict(zip(whole, cells.read_metrics(list(whole.values())).values(), strict=True))
-        right[everything] = dict(zip(whole, cells.scene_scores(list(whole.values()), known).values(), strict=True))
+        count = sum(read_json(RUNS / "prepare" / "metrics.json")["train"].values()) // 2
+        points[count] = dict(zip(whole, read_metrics(list(whole.values())).values(), strict=True))
+        scores[count] = dict(zip(whole, scene_scores(list(whole.values()), test_set).values(), strict=True))
     reference = matrix[leader].fusion if matrix[leader].fusion in fusions else fusions[0]
-    told = {
+    verdicts = {
         (count, fusion): verdict
-        for count, each in right.items()
+        for count, each in scores.items()
         if reference in each
         for fusion, verdict in compare_to_reference(each, reference).items()
     }
     chance = read_json(RUNS / "curve" / str(scenes[0]) / "metrics.json")["chance"]
-    return Curve(points, told, reference, chance)
+    return Curve(points, verdicts, reference, chance)
 
 
-def stress(matrix: Matrix, known: TestSet, leader: str) -> Stress:
-    """Every cell under every fault; verdicts among those that differ in the fusion alone."""
+def compare_under_faults(matrix: Matrix, leader: str) -> Stress:
+    """Compare the cells under every fault; verdicts only among those that differ in the fusion alone."""
     folder = RUNS / "stress"
-    told = read_json(folder / "metrics.json")
-    pairs = told["pairs"]
+    metrics = read_json(folder / "metrics.json")
+    pairs = metrics["pairs"]
     label = np.tile([0, 1], pairs // 2)  # scene by scene, the cube first
-    right = cells.is_correct(read_npy(folder / "logits.npy"), label)  # (cells, conditions, S, N)
+    correct = is_correct(read_npy(folder / "logits.npy"), label)  # (cells, conditions, S, N)
     faults: dict[str, list[int]] = {}
-    for place, (fault, _) in enumerate(told["conditions"]):
+    for place, (fault, _) in enumerate(metrics["conditions"]):
         faults.setdefault(fault, []).append(place)
     accuracy: dict[str, dict[str, list]] = {fault: {} for fault in faults}
-    for row in told["accuracy"]:
+    for row in metrics["accuracy"]:
         accuracy[row["fault"]].setdefault(row["cell"], []).append((row["severity"], row))
     scores = {
-        (fault, cell): cells.mean_by_scene(right[i][places].mean(axis=0), np.arange(pairs) // 2)  # (S, scenes)
+        (fault, cell): mean_by_scene(correct[i][places].mean(axis=0), np.arange(pairs) // 2)  # (S, scenes)
         for fault, places in faults.items()
-        for i, cell in enumerate(told["cells"])
+        for i, cell in enumerate(metrics["cells"])
     }
-    means: dict[str, dict[str, Figures]] = {fault: {} for fault in faults}
+    means: dict[str, dict[str, Metrics]] = {fault: {} for fault in faults}
     for (fault, cell), score in scores.items():
         means[fault][cell] = aggregate_seeds([{"accuracy": float(seed.mean())} for seed in score])
-    names = cells.base_cells(matrix)
-    verdict = {
-        (fault, cell): each
+    verdicts = {
+        (fault, cell): verdict
         for fault in faults
-        for cell, each in compare_to_reference({name: scores[fault, name] for name in names}, leader).items()
+        for cell, verdict in compare_to_reference(
+            {name: scores[fault, name] for name in base_cells(matrix)}, leader
+        ).items()
     }
-    return Stress(accuracy, means, verdict, leader, pairs, told["chance"])
+    return Stress(accuracy, means, verdicts, leader, pairs, metrics["chance"])

@@ -1,7 +1,6 @@
-"""Pictures of the fusion study: data in, PNG file out."""
+"""Figures of the fusion study: values in, PNG file out."""
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -9,24 +8,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.report.fusion.comparisons import Comparison, Curve, Figures, Stress
-from pipeline.report.style import COLOURS, save, view
+from pipeline.report.cells import Metrics
+from pipeline.report.fusion.comparisons import Comparison, Curve, Stress
+from pipeline.report.style import (
+    DEPTH_COLORS,
+    ERROR,
+    REFERENCE,
+    depth_view,
+    error_bars,
+    line_styles,
+    save,
+    shared_legend,
+)
 
-MARKERS = "os^Dv"  # colours come round again with another marker
 
-
-def looks(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """A colour and a marker for each name, the same in every picture of the study."""
-    markers = [marker for marker in MARKERS for _ in COLOURS]
-    return {
-        name: {"color": colour, "marker": marker, "ls": "-" if place < len(COLOURS) else "--"}
-        for place, (name, colour, marker) in enumerate(zip(names, cycle(COLOURS), markers, strict=False))
-    }
-
-
-def curves(panels: Mapping[str, Mapping[str, pd.DataFrame]], measure: str, label: str, path: Path) -> None:
-    """One panel a downsampling, one line a fusion: the mean over seeds by epoch, shaded from worst to best seed."""
-    styles = looks(list(dict.fromkeys(name for nets in panels.values() for name in nets)))
+def plot_histories(panels: Mapping[str, Mapping[str, pd.DataFrame]], measure: str, label: str, path: Path) -> None:
+    """Plot a panel a downsampling, a line a fusion: the mean over seeds by epoch, shaded from worst to best seed."""
+    styles = line_styles(list(dict.fromkeys(name for nets in panels.values() for name in nets)))
     figure = Figure(figsize=(3.4 * len(panels) + 1.6, 3.6), layout="constrained")
     grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, (title, nets) in zip(grid, panels.items(), strict=True):
@@ -38,29 +36,29 @@ def curves(panels: Mapping[str, Mapping[str, pd.DataFrame]], measure: str, label
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(title=title, xlabel="epoch")
     grid[0].set_ylabel(label)
-    _legend(figure, grid)
+    shared_legend(figure, grid)
     save(figure, path)
 
 
-def costs(study: Comparison, path: Path) -> None:
-    """Test accuracy against parameters and against seconds of an epoch, with the intervals over seeds."""
+def plot_costs(study: Comparison, path: Path) -> None:
+    """Plot test accuracy against parameters and against seconds of an epoch, with the intervals over seeds."""
     figure = Figure(figsize=(9.2, 3.8), layout="constrained")
     grid = figure.subplots(1, 2, sharey=True)
-    for name, style in looks(list(study.cells)).items():
+    for name, style in line_styles(list(study.cells)).items():
         cell = study.cells[name]
-        low, high = _bars(cell)
+        low, high = error_bars(cell)
         for axes, cost in zip(grid, ("parameters", "seconds_per_epoch"), strict=True):
             bars = [[low], [high]]
             axes.errorbar(cell[cost], cell["accuracy"], bars, label=name.split("-")[0], capsize=2, **style | {"ls": ""})
     grid[0].set(xlabel="parameters", ylabel="test accuracy")
     grid[0].xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M")
     grid[1].set(xlabel="seconds of computing an epoch")
-    _legend(figure, grid)
+    shared_legend(figure, grid)
     save(figure, path)
 
 
-def confusion(cells: Mapping[str, Figures], kinds: Sequence[str], path: Path) -> None:
-    """A square a cell: row = true class, column = class named, counts of all seeds together; shade = share of row."""
+def plot_confusion(cells: Mapping[str, Metrics], class_names: Sequence[str], path: Path) -> None:
+    """Plot a square a cell: row = true class, column = predicted class, counts of all seeds; shade = share of row."""
     across = min(6, len(cells))
     down = -(-len(cells) // across)
     figure = Figure(figsize=(1.75 * across, 2.0 * down), layout="constrained")
@@ -76,40 +74,40 @@ def confusion(cells: Mapping[str, Figures], kinds: Sequence[str], path: Path) ->
             axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=ink)
         axes.set_title(name.replace("-", "\n", 1), fontsize=8)
         axes.set(xticks=[0, 1], yticks=[0, 1])
-        axes.set_xticklabels(kinds, fontsize=7)
-        axes.set_yticklabels(kinds if place % across == 0 else ["", ""], fontsize=7, rotation=90, va="center")
+        axes.set_xticklabels(class_names, fontsize=7)
+        axes.set_yticklabels(class_names if place % across == 0 else ["", ""], fontsize=7, rotation=90, va="center")
     save(figure, path)
 
 
-def curve(study: Curve, path: Path) -> None:
-    """Test accuracy by number of training scenes, a line a fusion, bars for the intervals over seeds."""
+def plot_learning_curve(study: Curve, path: Path) -> None:
+    """Plot test accuracy by number of training scenes, a line a fusion, bars for the intervals over seeds."""
     fusions = list(dict.fromkeys(fusion for point in study.points.values() for fusion in point))
     figure = Figure(figsize=(8.4, 4.2), layout="constrained")
     axes = figure.subplots()
-    for place, (fusion, style) in enumerate(looks(fusions).items()):
+    for place, (fusion, style) in enumerate(line_styles(fusions).items()):
         cells = {scenes: point[fusion] for scenes, point in study.points.items() if fusion in point}
         shift = 1 + 0.018 * (place - (len(fusions) - 1) / 2)  # bars beside each other
-        bars = np.array([_bars(cell) for cell in cells.values()]).T
+        bars = np.array([error_bars(cell) for cell in cells.values()]).T
         heights = [cell["accuracy"] for cell in cells.values()]
         axes.errorbar(
             [scenes * shift for scenes in cells], heights, bars, label=fusion, ms=4, lw=1.2, elinewidth=0.6, **style
         )
-    axes.axhline(study.chance, color="grey", ls=":", label="chance")
+    axes.axhline(study.chance, color=REFERENCE, ls=":", label="chance")
     axes.set(xscale="log", ylim=(0.3, 1.03), ylabel="test accuracy")
     axes.set_xlabel("training scenes (a cube and a sphere each)")
     axes.set_xticks(list(study.points), [f"{scenes:,}" for scenes in study.points])
     axes.minorticks_off()
-    _legend(figure, [axes])
+    shared_legend(figure, [axes])
     save(figure, path)
 
 
-def stress(study: Stress, cells: Sequence[str], path: Path) -> None:
-    """A panel a fault: test accuracy by severity, from clean on the left; the last panel has what has no severity."""
+def plot_stress(study: Stress, cells: Sequence[str], path: Path) -> None:
+    """Plot test accuracy by severity, a panel a fault; the last panel has the faults without a severity."""
     graded = {fault: rows for fault, rows in study.accuracy.items() if next(iter(rows.values()))[0][0] is not None}
     single = [fault for fault in study.accuracy if fault not in graded and fault != "clean"]
     figure = Figure(figsize=(11, 8.4), layout="constrained")
     grid = figure.subplots(3, 4, sharey=True, gridspec_kw={"height_ratios": [1, 1, 1.1]})
-    styles = looks(cells)
+    styles = line_styles(cells)
     for axes, (fault, rows) in zip(grid[:2].flat, graded.items(), strict=False):
         ticks = ["clean", *(f"{severity:g}" for severity, _ in next(iter(rows.values())))]
         for name in cells:
@@ -118,32 +116,34 @@ def stress(study: Stress, cells: Sequence[str], path: Path) -> None:
         axes.set_xticks(range(len(ticks)), ticks, fontsize=7)
         axes.set_title(fault.replace("_", " "))
     for axes in grid[:2].flat:
-        axes.axhline(study.chance, color="grey", ls=":")
+        axes.axhline(study.chance, color=REFERENCE, ls=":")
     for axes in grid[:2, 0]:
         axes.set_ylabel("test accuracy")
     bottom = figure.add_subplot(grid[2, 0].get_gridspec()[2, :])
     for axes in grid[2]:
         axes.remove()
-    _singles(bottom, study, single, styles)
-    _legend(figure, [grid[0, 0]])
+    _plot_ungraded(bottom, study, single, styles)
+    shared_legend(figure, [grid[0, 0]])
     save(figure, path)
 
 
-def _singles(axes: Axes, study: Stress, faults: Sequence[str], styles: Mapping[str, dict[str, str]]) -> None:
-    """What happens with a sensor gone or of another scene: a group of bars a fault."""
+def _plot_ungraded(axes: Axes, study: Stress, faults: Sequence[str], styles: Mapping[str, dict[str, str]]) -> None:
+    """Plot the faults without a severity (a sensor missing or of another scene): a group of bars a fault."""
     width = 0.8 / len(styles)
     for place, (name, style) in enumerate(styles.items()):
         heights = [study.accuracy[fault][name][0][1]["accuracy"] for fault in faults]
         middles = np.arange(len(faults)) + (place - (len(styles) - 1) / 2) * width
         hatch = "" if style["ls"] == "-" else "///"
         axes.bar(middles, heights, width * 0.9, color=style["color"], hatch=hatch, edgecolor="white", lw=0.3)
-    axes.axhline(study.chance, color="grey", ls=":")
+    axes.axhline(study.chance, color=REFERENCE, ls=":")
     axes.set_xticks(range(len(faults)), [fault.replace("_", " ") for fault in faults])
     axes.set(ylabel="test accuracy", ylim=(0, 1.02))
 
 
-def samples(rgb: np.ndarray, depth: np.ndarray, titles: Sequence[str], right: Sequence[bool], path: Path) -> None:
-    """A grid of pairs, eight a row: rgb (P, H, W, 4) uint8 above depth (P, H, W); titles of mistakes in red."""
+def plot_samples(
+    rgb: np.ndarray, depth: np.ndarray, titles: Sequence[str], correct: Sequence[bool], path: Path
+) -> None:
+    """Plot a grid of pairs, eight a row: (P, H, W, 4) uint8 RGB above (P, H, W) depth; titles of errors in red."""
     across = min(8, len(rgb))
     down = -(-len(rgb) // across)
     figure = Figure(figsize=(1.45 * across, 3.5 * down), layout="constrained")
@@ -154,26 +154,11 @@ def samples(rgb: np.ndarray, depth: np.ndarray, titles: Sequence[str], right: Se
         row, column = divmod(place, across)
         above, below = grid[2 * row, column], grid[2 * row + 1, column]
         above.imshow(rgb[place])
-        below.imshow(view(depth[place]), cmap="viridis_r")  # nearer is brighter
+        below.imshow(depth_view(depth[place]), cmap=DEPTH_COLORS)
         below.set_facecolor("black")
-        above.set_title(title, fontsize=8, color="black" if right[place] else "#b00020")
+        above.set_title(title, fontsize=8, color="black" if correct[place] else ERROR)
     for axes in grid.flat:
         axes.set_visible(bool(axes.images))
     grid[0, 0].set_ylabel("RGB")
     grid[1, 0].set_ylabel("LiDAR depth")
     save(figure, path)
-
-
-def _bars(cell: Figures) -> tuple[float, float]:
-    """The interval as lengths down and up, cut at 0 and 1."""
-    half = cell["accuracy_ci95"] or 0.0
-    return min(half, cell["accuracy"]), min(half, 1 - cell["accuracy"])
-
-
-def _legend(figure: Figure, grid: Sequence[Axes]) -> None:
-    """One for all panels, beside them: no line is hidden by it."""
-    known = {}
-    for axes in grid:
-        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
-            known.setdefault(name, handle)
-    figure.legend(known.values(), known.keys(), loc="outside right center", frameon=False, fontsize=8)

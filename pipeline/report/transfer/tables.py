@@ -1,4 +1,4 @@
-"""The chain's tables, from metrics alone: every step beside what untrained nets, chance and perfection give."""
+"""The tables of the transfer chain, in Markdown: each step beside untrained nets, chance and the best possible."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,10 +6,9 @@ from typing import Any
 import pandas as pd
 
 from pipeline.report.text import Metrics, markdown, with_interval
+from pipeline.report.transfer.nets import CHAINS, FULL, NETS, PROJECTOR_ONLY
 
-NETS = {"scratch": "from scratch", "probe": "linear probe", "projector": "projector", "everything": "everything"}
-
-# step, part of the chain, its figure, chance, best possible: a figure's name or a number
+# step, part of the chain, its metric, chance, best possible: the name of a metric or a number
 STEPS = (
     ("LiDAR classifier: accuracy", "lidar", "accuracy", "chance", 1),
     ("CILP: contrastive loss", "cilp", "loss", "chance_loss", "floor_loss"),
@@ -27,35 +26,41 @@ STEPS = (
     ("projector: R2", "project", "r2", 0, 1),
     ("projector: cosine similarity", "project", "cosine", "chance_cosine", 1),
     ("RGB classifier, zero-shot: accuracy", "classify", "zero_shot_accuracy", "chance", 1),
-    ("RGB classifier, projector tuned: accuracy", "classify/projector", "accuracy", "chance", 1),
-    ("RGB classifier, everything tuned: accuracy", "classify/everything", "accuracy", "chance", 1),
+    ("RGB classifier, projector tuned: accuracy", f"classify/{PROJECTOR_ONLY}", "accuracy", "chance", 1),
+    ("RGB classifier, fully tuned: accuracy", f"classify/{FULL}", "accuracy", "chance", 1),
 )
 
 
-def steps(evaluated: Mapping[str, Any], chance: float) -> str:
-    """Markdown: each step from LiDAR classifier to RGB classifier; `chance` is that of naming one class for all."""
-    trained = evaluated["trained"] | {"classify": evaluated["trained"]["classify/projector"]}
+def chain_table(evaluated: Mapping[str, Any], chance: float) -> str:
+    """Format each step from LiDAR classifier to RGB classifier; `chance` is the share of the majority class."""
+    trained = evaluated["trained"] | {"classify": evaluated["trained"][f"classify/{PROJECTOR_ONLY}"]}
     rows = []
     for title, part, name, level, best in STEPS:
-        figures = trained[part] | {"chance": chance}
-        before = evaluated["untrained"].get(part, {})
+        metrics = trained[part] | {"chance": chance}
+        untrained = evaluated["untrained"].get(part, {})
         rows.append(
             {
                 "step": title,
-                "test": with_interval(figures, name),
-                "untrained": with_interval(before, name) if name in before else "",
-                "chance": _number(figures, level),
-                "best possible": _number(figures, best),
+                "test": with_interval(metrics, name),
+                "untrained": with_interval(untrained, name) if name in untrained else "",
+                "chance": _level(metrics, level),
+                "best possible": _level(metrics, best),
             }
         )
     return markdown(rows)
 
 
-def assessment(evaluated: Mapping[str, Any]) -> str:
-    """Markdown: the course's marks, a row a chain."""
+def _level(metrics: Metrics, level: str | float | None) -> str:
+    if level is None:
+        return ""
+    return f"{metrics[level]:.4f}" if isinstance(level, str) else str(level)
+
+
+def assessment_table(evaluated: Mapping[str, Any]) -> str:
+    """Format the course's marks, a row a chain."""
     rows = [
         {
-            "chain": name,
+            "chain": CHAINS[name],
             "loss": f"{marks['loss']:.3f}",
             "batches above the mark": ", ".join(map(str, marks["batches_above"])),
             "points": ", ".join(map(str, marks["points"])),
@@ -66,37 +71,29 @@ def assessment(evaluated: Mapping[str, Any]) -> str:
     return markdown(rows)
 
 
-def labels(metrics: Mapping[str, Any]) -> str:
-    """Markdown: accuracy, a row a number of labels, a column a net."""
-    counts = list(metrics["scratch"])
-    return markdown(
-        [
-            {"labels": f"{int(count):,}"}
-            | {title: with_interval(metrics[name][count], "accuracy", 3) for name, title in NETS.items()}
-            | {"chance": f"{metrics['chance']:.3f}"}
-            for count in counts
-        ]
-    )
-
-
-def worst_train_loss(metrics: Mapping[str, Any]) -> float:
-    """The highest mean training loss at the end of any training: a net that never learnt would show here."""
-    return max(figures.get("train_loss", 0.0) for name in NETS for figures in metrics[name].values())
+def label_table(metrics: Mapping[str, Any]) -> str:
+    """Format test accuracy, a row a number of labels, a column a net."""
+    rows = [
+        {"labels": f"{int(count):,}"}
+        | {title: with_interval(metrics[name][count], "accuracy", 3) for name, title in NETS.items()}
+        | {"chance": f"{metrics['chance']:.3f}"}
+        for count in metrics["scratch"]
+    ]
+    return markdown(rows)
 
 
 def label_curves(metrics: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """The same for a picture: net -> labels, accuracy and the half-width of its interval (0 where one seed gave it)."""
+    """Return the columns labels, accuracy and ci_half_width (0 where one seed gave it) of every net, for a figure."""
 
-    def row(count: str, figures: Metrics) -> dict[str, float]:
-        return {"labels": int(count), "accuracy": figures["accuracy"], "half": figures["accuracy_ci95"] or 0.0}
+    def row(count: str, net: Metrics) -> dict[str, float]:
+        half_width = net["accuracy_ci95"] or 0.0
+        return {"labels": int(count), "accuracy": net["accuracy"], "ci_half_width": half_width}
 
     return {
-        title: pd.DataFrame([row(count, figures) for count, figures in metrics[name].items()])
-        for name, title in NETS.items()
+        title: pd.DataFrame([row(count, net) for count, net in metrics[name].items()]) for name, title in NETS.items()
     }
 
 
-def _number(figures: Metrics, level: str | float | None) -> str:
-    if level is None:
-        return ""
-    return f"{figures[level]:.4f}" if isinstance(level, str) else str(level)
+def highest_train_loss(metrics: Mapping[str, Any]) -> float:
+    """Return the highest mean training loss at the end of any training with few labels: a net that never learnt."""
+    return max(net.get("train_loss", 0.0) for name in NETS for net in metrics[name].values())

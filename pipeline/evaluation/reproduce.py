@@ -1,0 +1,40 @@
+"""Nets of finished stages, and whether their checkpoints reproduce the figures of those stages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from pipeline.core.checkpoints import restore
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import read_json
+from pipeline.core.runs import RUNS, checkpoint_path
+from pipeline.models.cilp import CrossModalClassifier
+from pipeline.models.fusion import FusionNet, build_fusion
+from pipeline.transfer.chain import build_classifier
+
+# figures are stored to 6 digits, and a CPU repeats them; a GPU picks its kernels, and with them its rounding, by shape
+TOLERANCE = {"cpu": 2e-6, "cuda": 0.02}
+
+
+def restore_cell(cell: str, seed: int, device: torch.device) -> FusionNet:
+    """Restore the net of one seed of a cell such as `late-maxpool`."""
+    return restore(checkpoint_path(RUNS / "fusion" / cell, seed), "fusion", build_fusion, device)
+
+
+def restore_classifier(tuning: str, seed: int, device: torch.device) -> CrossModalClassifier:
+    """Restore the RGB classifier of one seed and tuning."""
+    return restore(checkpoint_path(RUNS / "classify" / tuning, seed), "classify", build_classifier, device)
+
+
+def assert_reproduced(run: str, metrics: Mapping[str, Any], tolerance: float) -> None:
+    """Raise PipelineError unless `metrics` are those in the run's own metrics.json, relative to `tolerance`."""
+    recorded = read_json(RUNS / run / "metrics.json")
+    for key, value in metrics.items():
+        if key.endswith(("_ci95", "_sd")):  # follow from the seeds' values, as the mean does
+            continue
+        if not abs(value - recorded.get(key, float("inf"))) <= tolerance * max(1, abs(value)):
+            raise PipelineError(
+                f"{RUNS / run}: {key} is {recorded.get(key)} in metrics.json, its checkpoints give {value}: the two "
+                f"are of different runs or processors; `dvc repro -f` makes both here"
+            )

@@ -1,0 +1,26 @@
+"""The report's Markdown, from the values of its sections."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pipeline.report.findings import Finding, answers
+from pipeline.report.text import render_markdown
+
+OPTIONAL = ("second_sensor", "downsampling", "sensor_failure")  # questions that not every matrix asks
+TITLE = "RGB + LiDAR fusion and CILP: results"
+
+
+def report_markdown(data: dict[str, Any], fusion: dict[str, Any], transfer: dict[str, Any], seeds: int) -> str:
+    """Write the report from the values of its sections."""
+    findings: Iterable[Finding | None] = (*fusion["findings"], *transfer["findings"])
+    by_name = dict.fromkeys(OPTIONAL) | {finding.name: finding for finding in findings if finding}
+    return render_markdown(
+        "report.md.j2",
+        title=TITLE,
+        seeds=seeds,
+        answers=answers(findings),
+        findings=by_name,
+        data=data,
+        fusion=fusion,
+        transfer=transfer,
+    )

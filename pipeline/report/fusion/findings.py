@@ -1,0 +1,172 @@
+"""The findings of the fusion study: which fusion, a second sensor, the downsampling, a failing sensor."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.report.cells import Metrics, best_cell
+from pipeline.report.findings import Finding, is_above, is_tested, smallest_p, widest_interval, with_outcome
+from pipeline.report.fusion.comparisons import Ablation, Comparison, Stress
+from pipeline.report.significance import BETTER, LEVELLED, WORSE, Verdict
+
+SENSORS = {"rgb": "RGB", "lidar": "LiDAR"}  # fusions that see one sensor
+
+
+def fusion_name(cell: str) -> str:
+    """Return the fusion of a cell's name."""
+    return cell.split("-")[0]
+
+
+def best_fusion(study: Comparison) -> Finding:
+    """Find out whether any fusion differs from the one of the lowest validation loss, and what is cheapest."""
+    leader = study.cells[study.leader]
+    groups = {outcome: with_outcome(study.verdicts, outcome) for outcome in (BETTER, WORSE, LEVELLED)}
+    if not is_above(leader, "accuracy", leader["chance"]):
+        outcome = "chance"
+    elif not study.verdicts:
+        outcome = "alone"
+    elif not is_tested(study.verdicts):
+        outcome = "untested"
+    elif groups[BETTER]:
+        outcome = "better"
+    elif not groups[LEVELLED]:
+        outcome = "best"
+    else:
+        outcome = "partly" if groups[WORSE] else "level"
+    candidates = {name: metrics for name, metrics in study.cells.items() if name not in groups[WORSE]}
+    values = {
+        "leader": study.leader,
+        "metrics": leader,
+        "one_seed": leader.get("accuracy_ci95") is None,
+        "chance": leader["chance"],
+        "better": groups[BETTER],
+        "worse": groups[WORSE],
+        "level": groups[LEVELLED],
+        "others": len(study.verdicts),
+        "p": smallest_p(study.verdicts),
+        "widest": widest_interval(study.verdicts),
+        "smallest": cheapest(candidates, leader, "parameters"),
+        "quickest": cheapest(candidates, leader, "seconds_per_epoch"),
+    }
+    return Finding("best_fusion", "fusion", outcome, values)
+
+
+def cheapest(candidates: Mapping[str, Metrics], leader: Metrics, cost: str) -> dict[str, Any]:
+    """Return the candidate of the lowest cost, its cost, and the ratio to the leader's."""
+    name = min(candidates, key=lambda name: candidates[name][cost])
+    return {"cell": name, "cost": candidates[name][cost], "ratio": candidates[name][cost] / leader[cost]}
+
+
+def second_sensor(study: Comparison) -> Finding | None:
+    """Find out whether the best fusion beats the best single sensor, both chosen by validation loss.
+
+    One of the two is the leader, so that the other's verdict beside it answers the question. None where there is no
+    fusion or no single sensor.
+    """
+    single = {name: metrics for name, metrics in study.cells.items() if fusion_name(name) in SENSORS}
+    fused = {name: metrics for name, metrics in study.cells.items() if name not in single}
+    if not single or not fused:
+        return None
+    fusion, alone = best_cell(fused), best_cell(single)
+    verdict = study.verdicts[alone if study.leader == fusion else fusion]
+    sign = -1 if study.leader == fusion else 1  # the gap is fusion minus single sensor
+    outcomes = {BETTER: "helps" if sign > 0 else "hurts", WORSE: "hurts" if sign > 0 else "helps", LEVELLED: "level"}
+    values = {
+        "fusion": fusion,
+        "fusion_metrics": study.cells[fusion],
+        "single": alone,
+        "single_metrics": study.cells[alone],
+        "sensor": SENSORS[fusion_name(alone)],
+        "gap": sign * verdict.difference.mean,
+        "half_width": verdict.difference.ci_half_width,
+        "p": verdict.p,
+        "chance": study.cells[fusion]["chance"],
+    }
+    return Finding("second_sensor", "fusion", "untested" if verdict.p is None else outcomes[verdict.outcome], values)
+
+
+def downsampling(study: Ablation) -> Finding | None:
+    """Find out what each other downsampling costs in accuracy and saves in time; None without an ablation."""
+    if not study.groups:
+        return None
+    bases = {name: group[0] for group in study.groups.values() for name in group[1:]}
+    variants: dict[str, list[str]] = {}
+    for name in bases:
+        variants.setdefault(name.split("-")[1], []).append(name)
+    chance = study.cells[next(iter(bases))]["chance"]
+    if not any(is_above(metrics, "accuracy", chance) for metrics in study.cells.values()):
+        outcome = "chance"
+    else:
+        outcome = "tested" if is_tested(study.verdicts) else "untested"
+    values = {
+        "base": next(iter(bases.values())).split("-")[1],
+        "variants": [_variant(study, name, {cell: bases[cell] for cell in cells}) for name, cells in variants.items()],
+        "chance": chance,
+    }
+    return Finding("downsampling", "downsampling", outcome, values)
+
+
+def _variant(study: Ablation, name: str, bases: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a downsampling does, over its cells and the base cell of each."""
+    verdicts = {cell: study.verdicts[cell] for cell in bases}
+
+    def ratios(*keys: str) -> list[float]:
+        values = []
+        for cell, base in bases.items():
+            ratio = 1.0
+            for key in keys:
+                ratio *= study.cells[cell][key] / study.cells[base][key]
+            values.append(ratio)
+        return values
+
+    return {
+        "name": name,
+        "cells": list(bases),
+        "better": with_outcome(verdicts, BETTER),
+        "worse": with_outcome(verdicts, WORSE),
+        "gaps": [verdict.difference.mean for verdict in verdicts.values()],
+        "widest": widest_interval(verdicts),
+        "p": smallest_p(verdicts),
+        "parameters": ratios("parameters"),
+        "epoch": ratios("seconds_per_epoch"),
+        "training": ratios("seconds_per_epoch", "epochs"),
+        "quicker": max(ratios("seconds_per_epoch", "epochs")) < 1,
+    }
+
+
+def sensor_failure(study: Stress, comparison: Comparison) -> Finding | None:
+    """Find out what the best fusion by validation loss still knows without either sensor; None without a fusion."""
+    fused = {name: metrics for name, metrics in comparison.cells.items() if fusion_name(name) not in SENSORS}
+    faults = {key: f"{key}_missing" for key in SENSORS if f"{key}_missing" in study.means}
+    if not fused or not faults:
+        return None
+    fusion = best_cell(fused)
+    failures = []
+    for key, fault in faults.items():
+        means = study.means[fault]
+        above = [name for name in fused if is_above(means[name], "accuracy", study.chance)]
+        failures.append(
+            {"sensor": SENSORS[key], "metrics": means[fusion], "above": fusion in above, "fusions_above": len(above)}
+        )
+    survived = sum(failure["above"] for failure in failures)
+    clean = study.means["clean"][fusion]
+    one_seed = clean.get("accuracy_ci95") is None
+    if not is_above(clean, "accuracy", study.chance):
+        outcome = "chance"
+    elif one_seed:
+        outcome = "untested"
+    else:
+        outcome = "fails" if not survived else "survives" if survived == len(failures) else "partly"
+    values = {
+        "fusion": fusion,
+        "clean": clean,
+        "failures": failures,
+        "fusions": len(fused),
+        "one_seed": one_seed,
+        "chance": study.chance,
+    }
+    return Finding("sensor_failure", "sensor-faults", outcome, values)
+
+
+def separated(verdicts: Mapping[Any, Verdict]) -> int:
+    """Count the verdicts with a significant difference."""
+    return sum(verdict.outcome != LEVELLED for verdict in verdicts.values())

@@ -1,0 +1,92 @@
+"""The one way to train over seeds: every stage that trains nets does it by `train_over_seeds`."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.config.types import Recipe
+from pipeline.core.checkpoints import save_checkpoints
+from pipeline.core.device import map_seeds
+from pipeline.data.arrays import Arrays, Batches
+from pipeline.metrics.classification import Metrics, add_prefix, classification_metrics
+from pipeline.metrics.seeds import aggregate_seeds
+from pipeline.training.loop import FitResult, LogFn, Task, Trainer, fit, fit_seeds, training_cost
+from pipeline.training.tracker import Tracker
+
+
+class SeedResult(NamedTuple):
+    """What the test split gives for the trained net of one seed."""
+
+    metrics: Metrics
+    logits: Tensor | None = None  # (N,) where the net is a classifier
+
+
+class SeedResults(NamedTuple):
+    """What a training over seeds gives."""
+
+    metrics: dict[str, Any]  # of the test split, over seeds; equal in every run
+    cost: dict[str, float]  # see loop.training_cost; times differ from run to run
+    logits: list[Tensor]  # (N,) of every seed, where the nets are classifiers
+
+
+EvaluateFn = Callable[[int, FitResult], SeedResult]  # evaluate(seed, how its net was trained)
+
+
+def fit_and_test(
+    tasks: Mapping[int, Task],
+    recipe: Recipe,
+    epochs: int,
+    evaluate: EvaluateFn,
+    log: LogFn,
+    device: torch.device,
+    trainer: Trainer = fit,
+) -> tuple[list[FitResult], list[SeedResult]]:
+    """Train every seed's task and test its net, side by side on a CPU; both lists are in the order of `tasks`."""
+    fits = fit_seeds(tasks, recipe, epochs, log, device, trainer)
+    by_seed = dict(zip(tasks, fits, strict=True))
+    return fits, map_seeds(lambda seed: evaluate(seed, by_seed[seed]), list(tasks), device)
+
+
+def train_over_seeds(
+    folder: Path,
+    tasks: Mapping[int, Task],
+    recipe: Recipe,
+    epochs: int,
+    evaluate: EvaluateFn,
+    data: Arrays,
+    config: Mapping[str, Any],
+    about: Mapping[str, Any] | None = None,
+    constants: Mapping[str, Any] | None = None,
+    models: Mapping[int, nn.Module] | None = None,
+    trainer: Trainer = fit,
+) -> SeedResults:
+    """Train every seed's task, test its net, and leave history, timings and checkpoints in `folder`.
+
+    `config` goes to the tracker, `about` (how to build the net) into the checkpoints: without it none is saved.
+    `constants`, such as chance levels, join the metrics. `models` are the nets to save where a task trains only a part
+    of one. Logits, if `evaluate` gives any, are of the whole test split.
+    """
+    models = models or {seed: task.model for seed, task in tasks.items()}
+    device, seeds = data.label.device, list(tasks)
+    with Tracker(folder, seeds, epochs, device, dict(config), models[seeds[0]]) as tracker:
+        fits, results = fit_and_test(tasks, recipe, epochs, evaluate, tracker.epoch, device, trainer)
+        if about is not None:
+            save_checkpoints(folder, models, dict(about))
+        metrics = aggregate_seeds([result.metrics for result in results])
+        metrics |= dict(constants or {})
+        cost = training_cost(models, fits)
+        logits = [result.logits for result in results if result.logits is not None]
+        if logits:
+            tracker.predictions(logits, data, data.splits["test"])
+        tracker.summary(metrics | cost)
+    return SeedResults(metrics, cost, logits)
+
+
+def make_validate(
+    predict: Callable[[nn.Module, Batches], Tensor], batches: Batches, label: Tensor
+) -> Callable[[nn.Module], Metrics]:
+    """Return the `validate` of a classifier's task: metrics on `batches` of labels (N,), under names `val_...`."""
+    return lambda model: add_prefix("val", classification_metrics(predict(model, batches), label))

@@ -1,0 +1,23 @@
+"""A linear probe: a linear classifier on a frozen embedding."""
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from pipeline.data.arrays import Examples
+from pipeline.metrics.classification import Metrics, classification_metrics
+
+
+def probe_metrics(train: Examples, test: Examples) -> Metrics:
+    """Fit a logistic regression to embeddings (N, D) and labels (N,), and return its metrics on `test`."""
+    linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    linear.fit(_numpy(train.inputs), _numpy(train.targets))
+    logits = linear.decision_function(_numpy(test.inputs))
+    return classification_metrics(torch.from_numpy(logits).float(), test.targets)
+
+
+def _numpy(values: Tensor) -> np.ndarray:
+    return values.cpu().numpy()

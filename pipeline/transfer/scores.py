@@ -1,0 +1,40 @@
+"""Metrics of the chain's own nets on a split, defined once for their stages and for `evaluate`."""
+
+from torch import Tensor, nn
+
+from pipeline.data.arrays import Batches, Examples
+from pipeline.metrics.classification import Metrics, add_prefix
+from pipeline.metrics.inference import collect_outputs, pair_embeddings
+from pipeline.models.cilp import CILP, LidarClassifier
+from pipeline.transfer.metrics import alignment_uniformity, contrastive_metrics, projection_metrics, retrieval_metrics
+
+COURSE_SCALE = 0.5  # the course takes (s + 1) / 2 of the similarities for logits; a constant does not matter to softmax
+COURSE_BATCH_SIZE = 32
+
+
+def projector_examples(lidar: LidarClassifier, cilp: CILP, batches: Batches) -> Examples:
+    """Return what the projector maps and where to: RGB embeddings (N, D) and LiDAR features (N, F)."""
+    device = batches.groups.device
+    rgb = collect_outputs(lambda batch: cilp.rgb(batch.rgb), batches)
+    return Examples(rgb.to(device), collect_outputs(lambda batch: lidar.features(batch.lidar), batches).to(device))
+
+
+def cilp_metrics(model: CILP, batches: Batches, batch_size: int) -> Metrics:
+    """Return all metrics of the embedders; `loss` is that of batches of `batch_size`, in the order of `batches`.
+
+    `course_loss` is the loss of the course, in its batches and its order: all cubes, then all spheres.
+    """
+    rgb, lidar = pair_embeddings(model, batches)
+    scale, order = float(model.logit_scale.detach()), batches.rows.argsort().cpu()
+    own = contrastive_metrics(rgb, lidar, scale, batch_size) | {"temperature": 1 / scale}
+    course = add_prefix("course", contrastive_metrics(rgb[order], lidar[order], COURSE_SCALE, COURSE_BATCH_SIZE))
+    return own | course | retrieval_metrics(rgb, lidar) | alignment_uniformity(rgb, lidar)
+
+
+def projector_metrics(model: nn.Module, batches: Batches, train_mean: Tensor) -> Metrics:
+    """Return the metrics of a projector on batches of `projector_examples`.
+
+    `train_mean` (F,) is the mean of the training targets: the baseline of R2.
+    """
+    projected = collect_outputs(lambda batch: model(batch.inputs), batches)
+    return projection_metrics(projected, collect_outputs(lambda batch: batch.targets, batches), train_mean)

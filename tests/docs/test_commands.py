@@ -1,0 +1,225 @@
+"""Every command of the pages works: a test runs it, or its line says what it needs or how long it takes."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import typer
+
+from pipeline.__main__ import app
+from pipeline.tools.simulator.simulate import simulate
+from support.commands import ENVIRONMENT, ROOT, shell
+from support.documents import PAGES, Command, commands
+
+SCENES = 10
+
+
+class Run(NamedTuple):
+    """Proved here: the command runs in a small folder of its own and prints `output`."""
+
+    output: str = ""
+    before: str = "true"  # a command that makes the state which the page assumes
+    smaller: tuple[str, str] = ("", "")  # a part of the command, and what a quick run puts in its place
+
+
+class Make(NamedTuple):
+    """Proved here: make knows the goal and would run `output`."""
+
+    output: str
+
+
+class Help(NamedTuple):
+    """Proved here: the module starts and knows every option."""
+
+
+class ProvedBy(NamedTuple):
+    """Proved by the test function `name`."""
+
+    name: str
+
+
+class Marked(NamedTuple):
+    """Not proved: the line says what the command needs or how long it takes."""
+
+
+LAB = 'docker run --rm --gpus all --user "$(id -u):$(id -g)" -v "$PWD":/workspace rgb-lidar-cilp'
+ABSENT = "rm -r data"
+PREDICTED = ProvedBy("test_predict_repeats_evaluate_and_survives_a_broken_file")
+COMPARED = ProvedBy("test_metrics_and_plots_compare_two_revisions")
+QUEUED = ProvedBy("test_a_queue_of_experiments_is_run_listed_compared_and_judged")
+IMPORT = "python -m pipeline import ~/Downloads/assessment.zip data"
+PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
+    # set up and run
+    "make setup": Make("python -m pip|scripts/make_venv.sh|Nothing to be done"),
+    "make repro": Make("dvc repro"),
+    "make lint": Make("mypy"),
+    "make check": Make('pytest -m "not slow"'),
+    "make test": Make("python -m pytest"),
+    "make course": Make("pipeline preset course(.|\n)*dvc repro"),
+    "make sweep": Make("dvc exp run --queue"),
+    "make sweep LR=1e-4,1e-3 SCHEDULE=cosine JOBS=4": Make("fusion.lr=1e-4,1e-3' -S 'fusion.schedule=cosine'(.|\n)*4"),
+    "source .venv/bin/activate": ProvedBy("test_an_environment_is_made_and_kept"),
+    "pre-commit install": Marked(),
+    "pip install -r requirements-hub.txt -c constraints.txt": Marked(),
+    "pip install -r requirements-explore.txt -c constraints.txt -c constraints-explore.txt": Marked(),
+    # data
+    "mv data ~/simulated-data": Run(),
+    IMPORT: Run(f"{2 * SCENES} pairs", ABSENT),
+    f"{IMPORT} --scenes 1000": Run("4 pairs", ABSENT, ("1000", "2")),
+    f"{IMPORT} --skip": Run(f"{2 * SCENES} pairs", ABSENT),
+    "python -m pipeline check data": Run(f"{2 * SCENES} pairs"),
+    "python -m pipeline check data --json": Run('"pairs"'),
+    "python -m pipeline simulate data --scenes 1000 --seed 0": Run("3 scenes", ABSENT, ("1000", "3")),
+    "python -m pipeline data": ProvedBy("test_an_absent_data_set_is_simulated_as_pinned"),
+    "python -m pipeline explore data --checkpoint $NET": Marked(),
+    "python -m pipeline explore data --export set": Marked(),
+    "dvc add data": Run(before="rm data.dvc"),
+    # nets
+    "NET=runs/classify/full/models/seed0.safetensors": ProvedBy(
+        "test_predict_repeats_evaluate_and_survives_a_broken_file"
+    ),
+    "python -m pipeline predict --checkpoint $NET data/cubes/rgb/0007.png data/spheres": ProvedBy(
+        "test_predict_repeats_evaluate_and_survives_a_broken_file"
+    ),
+    "python -m pipeline export --checkpoint $NET --out model.onnx": ProvedBy(
+        "test_export_writes_a_file_that_onnx_runtime_runs"
+    ),
+    # experiments
+    "dvc metrics show": COMPARED,
+    "dvc metrics show runs/fusion/*/metrics.json": COMPARED,
+    "dvc metrics diff": COMPARED,
+    "dvc params diff": COMPARED,
+    "dvc plots diff": COMPARED,
+    "dvc exp run -S fusion.lr=3e-4": QUEUED,
+    "dvc exp show --only-changed --drop '^(runs|data|pipeline|stages)'": QUEUED,
+    "python -m pipeline best": QUEUED,
+    "git restore . && dvc checkout": ProvedBy("test_one_cells_parameter_reruns_that_cell_and_its_readers"),
+    "dvc exp run -S matrix.late-strided.epochs=12": ProvedBy("test_an_experiment_is_a_group_even_in_the_queue"),
+    "dvc exp run -S '+matrix.early-strided={fusion: early, downsample: strided, epochs: 6}'": ProvedBy(
+        "test_a_cell_that_is_added_is_the_only_one_trained"
+    ),
+    "dvc exp run -S '+matrix.maximum-maxpool={fusion: maximum, downsample: maxpool, epochs: 4}'": ProvedBy(
+        "test_a_cell_that_is_added_is_the_only_one_trained"
+    ),
+    "dvc exp run -S '~matrix.add-strided' -S 'seeds=[0, 1, 2, 3, 4]'": Marked(),
+    "python -m pipeline preset course": Run("git restore params.yaml"),
+    "git restore params.yaml": Run(before="echo >> params.yaml"),
+    "wandb sync wandb/offline-run-*": Marked(),
+    "WANDB_MODE=online make repro": Marked(),
+    "WANDB_MODE=disabled make repro": Marked(),
+    # what reruns, what repeats
+    "dvc status": ProvedBy("test_everything_is_clean_and_a_second_run_does_nothing"),
+    "dvc repro --force --single-item lidar": ProvedBy("test_the_same_run_gives_the_same_bytes"),
+    "dvc commit --force prepare": ProvedBy("test_dvc_commit_accepts_the_present_outputs"),
+    "dvc commit --force report": ProvedBy("test_dvc_commit_accepts_the_present_outputs"),
+    "git status --short": Run(" M params.yaml", "echo >> params.yaml"),
+    "git status --short params.yaml data.dvc": Run(),
+    "git diff --stat runs": Run(),
+    "git add runs dvc.lock": Run(),
+    "python -m benchmarks.prepare --scenes 10000": Help(),
+    "python -m benchmarks.latency runs/classify/full/models/seed0.safetensors": Help(),
+    "python -m benchmarks.tracking --cell late-maxpool --rounds 6": Help(),
+    # Docker
+    "docker build --tag rgb-lidar-cilp .": Marked(),
+    "docker build --build-arg BASE_IMAGE=debian:trixie-slim --tag rgb-lidar-cilp .": Marked(),
+    "docker run --rm rgb-lidar-cilp make smoke": Marked(),
+    f"alias lab='{LAB}'": Marked(),
+    "lab": Marked(),
+    "lab dvc metrics show": Marked(),
+}
+DOCUMENTED = [command for page in PAGES for command in commands(page)]
+
+
+def proved(kind: type) -> list[str]:
+    return [text for text, proof in PROOFS.items() if isinstance(proof, kind)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a downloaded archive, and a small repository that looks like one after `make repro`."""
+    home = tmp_path_factory.mktemp("home")
+    repository = home / "lab"
+    repository.mkdir()
+    simulate(repository / "data", SCENES, seed=0)
+    (home / "Downloads").mkdir()
+    with zipfile.ZipFile(home / "Downloads" / "assessment.zip", "w") as archive:
+        for file in sorted((repository / "data").rglob("*.*")):
+            archive.write(file, file.relative_to(repository))
+    for name in ("pipeline", "presets", "params.yaml", ".gitignore"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy(ROOT / name, repository / name)
+    (repository / "runs").mkdir()
+    (repository / "runs" / "metrics.json").write_text("{}")
+    (repository / "dvc.lock").write_text("schema: '2.0'\n")
+    shell(repository, "git init -q . && dvc init -q && dvc add -q data && git add -A && git commit -qm all")
+    return home
+
+
+def test_every_command_is_listed_with_its_proof_and_none_else() -> None:
+    assert {command.text for command in DOCUMENTED} == set(PROOFS)
+
+
+@pytest.mark.parametrize("command", DOCUMENTED, ids=lambda command: f"{command.page}: {command.text}")
+def test_a_command_without_proof_is_marked(command: Command) -> None:
+    assert command.marked or not isinstance(PROOFS[command.text], Marked), f"{command}: what does it need or take?"
+
+
+def test_the_tests_that_prove_commands_exist() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    absent = {text: PROOFS[text].name for text in proved(ProvedBy) if f"def {PROOFS[text].name}(" not in code}
+    assert absent == {}
+
+
+@pytest.mark.parametrize("text", [text for text in PROOFS if text.startswith("python -m pipeline ")])
+def test_the_command_line_knows_every_subcommand_and_option(text: str) -> None:
+    name, *arguments = shlex.split(text)[3:]
+    assert typer.main.get_command(app).commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("text", proved(Make))
+def test_make_knows_the_goal(text: str) -> None:
+    assert re.search(PROOFS[text].output, shell(ROOT, text.replace("make", "make --dry-run", 1)))
+
+
+def test_files_of_requirements_are_there() -> None:
+    named = re.findall(r"(?:requirements|constraints)[\w-]*\.txt", " ".join(PROOFS))
+    assert named and all((ROOT / name).is_file() for name in named)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", proved(Run))
+def test_a_command_does_what_its_page_says(text: str, finished: Path, tmp_path: Path) -> None:
+    proof = PROOFS[text]
+    home = Path(shutil.copytree(finished, tmp_path / "home"))
+    command = f"{proof.before} && {text.replace(*proof.smaller) if any(proof.smaller) else text}"
+    environment = ENVIRONMENT | {"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, shell=True, cwd=home / "lab", env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and proof.output in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", proved(Help))
+def test_a_benchmark_knows_its_options(text: str) -> None:
+    module, options = text.split()[2], re.findall(r"--\w+", text)
+    command, environment = [sys.executable, "-m", module, "--help"], os.environ | {"COLUMNS": "200"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and all(option in done.stdout for option in options), done.stderr
+
+
+@pytest.mark.slow
+def test_dvc_commit_accepts_the_present_outputs(tmp_path: Path) -> None:
+    """Code that changed and gives what it gave before is recorded without a run."""
+    (tmp_path / "code.py").write_text("open('out', 'w').write('1')")
+    (tmp_path / "dvc.yaml").write_text("stages: {prepare: {cmd: python code.py, deps: [code.py], outs: [out]}}")
+    shell(tmp_path, "git init -q . && dvc init -q && dvc repro -q")
+    (tmp_path / "code.py").write_text("open('out', 'w').write('1')  # moved")
+    assert "code.py" in shell(tmp_path, "dvc status")
+    shell(tmp_path, "dvc commit --force prepare")
+    assert "up to date" in shell(tmp_path, "dvc status")

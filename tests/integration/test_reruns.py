@@ -1,0 +1,82 @@
+"""What an edit reruns: one byte more in a file of each room, held against the table of CONTRIBUTING.md."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support.commands import set_params, shell
+from support.projects import copy_project
+
+pytestmark = pytest.mark.slow
+
+TRAININGS = {"fusion", "curve", "lidar", "cilp", "project", "classify", "labels"}
+TRANSFER = {"cilp", "project", "classify", "labels"}
+EDITS = {
+    "pipeline/core/files.py": TRAININGS | {"prepare", "compare", "stress", "evaluate", "report"},
+    "pipeline/data/geometry.py": TRAININGS | {"prepare", "compare", "stress", "evaluate", "report"},
+    "pipeline/raw/format.py": {"prepare"},
+    "pipeline/raw/splitting.py": {"prepare"},
+    "pipeline/models/blocks.py": TRAININGS | {"stress", "evaluate"},
+    "pipeline/models/fusion.py": {"fusion", "curve", "stress", "evaluate"},
+    "pipeline/models/cilp.py": TRANSFER | {"lidar", "evaluate"},
+    "pipeline/metrics/classification.py": TRAININGS | {"compare", "stress", "evaluate", "report"},
+    "pipeline/training/loop.py": TRAININGS,
+    "pipeline/transfer/metrics.py": TRANSFER | {"evaluate"},
+    "pipeline/evaluation/corruptions.py": {"stress", "evaluate"},
+    "pipeline/report/significance.py": {"compare", "report"},
+    "pipeline/report/style.py": {"compare", "report"},
+    "pipeline/render/images.py": {"compare", "report"},
+    "pipeline/config/params.py": set(),
+    "pipeline/tracking/wandb_run.py": set(),
+    "pipeline/tools/importers/archive.py": set(),
+    "pipeline/version.py": set(),
+    "stages/labels.py": {"labels"},
+}
+
+
+@pytest.fixture(scope="module")
+def edited(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished run for all edits of this file; each takes its own back."""
+    return copy_project(finished_run, tmp_path_factory.mktemp("edited") / "project")
+
+
+def changed_stages(project: Path) -> set[str]:
+    """Names of the stages whose dependencies have changed, without the matrix's keys."""
+    return {name.split("@")[0] for name in json.loads(shell(project, "dvc status --json"))}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_reruns_the_stages_that_use_the_room(edited, name):
+    path = edited / name
+    before = path.read_bytes()
+    path.write_bytes(before + b"\n")
+    try:
+        assert changed_stages(edited) == EDITS[name]
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_parameter_reruns_who_declares_it(edited):
+    before = (edited / "params.yaml").read_bytes()
+    set_params(edited, lidar__lr=0.01)
+    try:
+        assert changed_stages(edited) == {"lidar"}
+    finally:
+        (edited / "params.yaml").write_bytes(before)
+
+
+def test_every_room_has_an_edit(edited):
+    rooms = {path.name for path in (edited / "pipeline").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert rooms == {Path(name).parts[1] for name in EDITS if len(Path(name).parts) > 2}
+
+
+def test_going_back_to_earlier_parameters_restores_and_does_not_train(project):
+    metrics = (project / "runs/fusion/late-strided/metrics.json").read_bytes()
+    set_params(project, **{"matrix__late-strided__epochs": 2})
+    assert "Running stage 'fusion@late-strided'" in shell(project, "dvc repro fusion@late-strided")
+    assert (project / "runs/fusion/late-strided/metrics.json").read_bytes() != metrics
+    shell(project, "git checkout -q params.yaml")
+    output = shell(project, "dvc repro fusion@late-strided")
+    assert "Stage 'fusion@late-strided' is cached" in output and "Running stage" not in output
+    assert (project / "runs/fusion/late-strided/metrics.json").read_bytes() == metrics

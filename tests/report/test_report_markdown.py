@@ -1,0 +1,227 @@
+"""The report as a reader sees it, from literal studies: what comes first, and which sentence each outcome bears."""
+
+import re
+from itertools import product
+from xml.etree.ElementTree import fromstring
+
+import pytest
+from PIL import Image
+
+from pipeline.report.build import TITLE, report_markdown
+from pipeline.report.fusion.comparisons import Ablation, Comparison
+from pipeline.report.fusion.findings import best_fusion, downsampling, second_sensor, sensor_failure
+from pipeline.report.page import html
+from pipeline.report.transfer.findings import MARKS, course_mark, few_labels, rgb_alone
+from support.literal_studies import LEVEL, ablation, cell, comparison, evaluated, labels, stress, verdict
+
+DATA = {
+    "pairs": 2000,
+    "counts": {"train": 1400, "val": 200, "test": 400},
+    "balanced": True,
+    "by_class": {},
+    "chance": 0.5,
+    "left_out": 0,
+    "not_asked_for": 0,
+    "faults": [],
+    "more_faults": 0,
+    "warnings": {},
+    "duplicates": 0,
+    "near_duplicates": 0,
+    "best_baseline": {"measure": "returns", "accuracy": 0.91, "above_chance": True},
+    "table": "",
+    "baseline_table": "",
+    "max_frames": 1000,
+}
+FUSION = {
+    "base": "maxpool",
+    "table": "",
+    "ablation_table": "",
+    "curve_table": "",
+    "curve_points": {25: 3, 700: 0},
+    "curve_reference": "late",
+    "stress_table": "",
+    "stress_pairs": 100,
+    "stress_separated": 5,
+}
+TRANSFER = {
+    "table": "",
+    "assessment_table": "",
+    "label_table": "",
+    "train_loss": 0.05,
+    "zero_shot": "0.9",
+    "marks": MARKS,
+}
+LONE = Comparison({"add-maxpool": cell(0.95)}, "add-maxpool", {})
+
+
+def report(fusions=None, samplings=None, faults=None, chain=None, label_study=None, seeds=2) -> str:
+    fusions, samplings = fusions or comparison(), samplings or ablation()
+    chain, label_study = chain or evaluated(), label_study or labels()
+    fusion = FUSION | {
+        "findings": (
+            best_fusion(fusions),
+            second_sensor(fusions),
+            downsampling(samplings),
+            sensor_failure(faults or stress(cells=tuple(fusions.cells)), fusions),
+        )
+    }
+    transfer = TRANSFER | {"findings": (rgb_alone(chain, 0.5), few_labels(label_study), course_mark(chain))}
+    return report_markdown(DATA, fusion, transfer, seeds)
+
+
+def section(text: str, name: str) -> str:
+    return text.split(f"## {name}\n")[1].split("\n## ")[0]
+
+
+def answer_list(text: str) -> list[str]:
+    return [line for line in section(text, "Answers").splitlines() if re.match(r"\d\. ", line)]
+
+
+def test_answers_come_first_and_methods_last():
+    headings = re.findall(r"^## (.*)$", report(), re.M)
+    assert headings[:3] == ["Answers", "Written analysis", "Fusion"] and headings[-2:] == ["Methods", "Files"]
+    assert [line[0] for line in answer_list(report())] == list("123456")
+
+
+def test_every_answer_leads_to_a_section_of_the_page(tmp_path):
+    text = report()
+    (tmp_path / "pictures").mkdir()
+    for name in set(re.findall(r"\((pictures/.*?\.png)\)", text)):
+        Image.new("RGB", (20, 10)).save(tmp_path / name)
+    page = fromstring(html(text, tmp_path, TITLE))
+    anchors = {tag.get("id") for tag in page.iter() if tag.tag in ("h2", "h3")}
+    links = [link.get("href") for item in page.findall("body/ol/li") for link in item.iter("a")]
+    assert len(links) == 6 and {link.removeprefix("#") for link in links} <= anchors
+    lone = answer_list(report(LONE, Ablation({}, {}, {})))
+    assert {re.search(r"\(#(.*?)\)", line)[1] for line in lone} <= anchors and "(#the-courses-marks)" in lone[-1]
+    assert all(image.get("alt") for image in page.iter("img"))
+
+
+def test_every_answer_has_its_number_its_chance_and_its_verdict():
+    for line in answer_list(report()):
+        sentence = line.split("** ", 1)[1]
+        assert re.search(r"\d\.\d{4}", sentence) and "chance 0." in sentence, line
+        assert re.search(r"\*\*(better|worse|above chance|not distinguishable)", sentence), line
+    assert all("±" in line for line in answer_list(report()))
+
+
+@pytest.mark.parametrize(
+    ("study", "sentence", "advice"),
+    [
+        (comparison("worse"), "is **better** than the other cell (smallest p = 0.0031)", "For accuracy take `late-max"),
+        (comparison("better"), "but `rgb-maxpool` did **better** on the test", "For accuracy take `rgb-maxpool`."),
+        (
+            comparison(LEVEL, 0.4),
+            "The other cell cannot be told from `late-maxpool`",
+            "Choose by cost: `rgb-maxpool` is both",
+        ),
+        (comparison(LEVEL, None, None), "**no test** against 1 other cell is possible", "Train more seeds before"),
+        (LONE, "it is the only cell, so that there is nothing to compare", "Add a cell to the matrix"),
+        (Comparison({"add-maxpool": cell(0.5)}, "add-maxpool", {}), "so that no order among the", "Train longer"),
+    ],
+)
+def test_which_fusion(study, sentence, advice):
+    text = report(study)
+    assert sentence in answer_list(text)[0] and f"- {advice}" in section(text, "Written analysis")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sentence"),
+    [
+        ("worse", "A second sensor helps: `late-maxpool` against RGB alone"),
+        ("better", "A second sensor costs accuracy"),
+        (LEVEL, "No gain by a second sensor is measurable on clean data"),
+    ],
+)
+def test_a_second_sensor(outcome, sentence):
+    line = answer_list(report(comparison(outcome)))[1]
+    assert sentence in line and "gains +0.0400 ± 0.0150 in accuracy" in line and "(p = 0.0031)" in line
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict_text", "advice"),
+    [
+        ("worse", "**worse** for `late-strided` (smallest p = 0.0031)", "Do not use `strided` for `late-strided`"),
+        ("better", "**better** for `late-strided` (smallest p = 0.0031)", "Use `strided` where training time counts"),
+        (LEVEL, "**not distinguishable**, smallest p = 0.0031", "Use `strided` where training time counts"),
+    ],
+)
+def test_downsampling(outcome, verdict_text, advice):
+    text = report(samplings=ablation(outcome))
+    line = answer_list(text)[2]
+    assert f"changes accuracy by -0.0200 (± 0.0150 at most) in 1 fusion, {verdict_text}" in line
+    assert "takes 0.60 times the computing of a training; `strided_extra` changes accuracy by +0.0100" in line
+    assert advice in section(text, "Written analysis") and "Use `strided_extra`" not in text  # it takes 1.30 times
+
+
+@pytest.mark.parametrize(
+    ("lidar", "verdict_text"),
+    [
+        (0.52, "**above chance** without RGB, **not distinguishable from chance** without LiDAR;"),
+        (0.6, "in both cases;"),
+    ],
+)
+def test_a_failing_sensor(lidar, verdict_text):
+    text = report(faults=stress(lidar_missing=lidar))
+    line = answer_list(text)[3]
+    assert f"goes from 0.9500 ± 0.0500 to 0.9000 ± 0.0500 without RGB, {lidar:.4f} ± 0.0500 without LiDAR" in line
+    assert verdict_text in line and ("If a sensor may fail" in text) == (lidar == 0.52)
+
+
+def test_tuning_is_recommended_only_where_it_is_apart_from_zero_shot():
+    assert "and tune it where there are labels." in report()
+    assert "tuning it on labels brings no measurable gain." in report(chain=evaluated(tuned=0.91))
+    assert "Get CILP to learn before judging" in report(chain=evaluated(top1=0.003, zero_shot=0.5))
+
+
+def test_few_labels():
+    assert "pretraining is **better**, and not distinguishable from 100 labels on" in answer_list(report())[5]
+    assert "and is still so with all 1,400" in answer_list(report(label_study=labels(most=0.9)))[5]
+    assert "**worse**" in answer_list(report(label_study=labels(scratch=0.97)))[5]
+    assert "**not distinguishable**" in answer_list(report(label_study=labels(scratch=0.925)))[5]
+
+
+def test_the_mark_that_untrained_nets_pass():
+    assert "and so 5 of its ten points: **the mark says nothing**" in section(report(), "CILP")
+    asks = report(chain=evaluated(untrained_loss=3.6))
+    assert "**the mark asks for learning**" in section(asks, "CILP") and "untrained nets pass" not in asks
+
+
+def test_one_seed_claims_nothing():
+    half = {"half": None}
+    text = report(
+        comparison(LEVEL, None, None), ablation(LEVEL, None, None), stress(**half), evaluated(**half), labels(**half), 1
+    )
+    first = section(text, "Answers")
+    assert "One seed: no intervals and no tests" in first and "±" not in first
+    assert not re.search(r"\*\*(better|worse|above chance|not distinguishable)", first)
+
+
+RGB, LIDAR, DEAD = cell(0.9), cell(0.9), cell(0.5)
+STUDIES = [
+    [
+        comparison("worse"),
+        comparison("better"),
+        comparison(LEVEL, None, None),
+        LONE,
+        Comparison({"rgb-maxpool": RGB}, "rgb-maxpool", {}),
+        Comparison({"add-maxpool": DEAD}, "add-maxpool", {}),
+        Comparison(
+            {"rgb-maxpool": RGB, "lidar-maxpool": LIDAR}, "rgb-maxpool", {"lidar-maxpool": verdict(0.0, LEVEL, 1.0)}
+        ),
+    ],
+    [ablation("worse"), ablation(LEVEL, None, None), Ablation({}, {}, {})],
+    [evaluated(), evaluated(0.003, 0.5, 0.5), evaluated(half=None)],
+    [labels(), labels(half=None), labels(0.5, pretrained=(0.5, 0.5, 0.5))],
+]
+
+
+def test_whatever_the_run_the_text_is_whole():
+    for fusions, samplings, chain, label_study in product(*STUDIES):
+        text = report(fusions, samplings, None, chain, label_study)
+        analysis = section(text, "Written analysis")
+        prose = "\n".join(line for line in text.splitlines() if "../" not in line)
+        assert not re.search(r"\bnan\b|\binf\b|None\b(?! (of|yet))|  |\.\.| [,.;:]|\(\)|\{|\}", prose), text
+        assert all(re.search(r"[.!]$", line) for line in answer_list(text)) and len(answer_list(text)) <= 6
+        assert "**Recommendations.**\n\n- " in analysis and len(analysis.split()) <= 400
+        assert not re.search(r"\*\*Trade-offs\.\*\*\s*\*\*", analysis)

@@ -1,0 +1,41 @@
+"""Projects to run commands in: the files that Git knows, run once, and copies of that."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from support.commands import ROOT, STAGES, shell, stages_run
+
+LINKED = {".npy", ".png", ".safetensors"}  # the pipeline replaces these files and never writes into one
+
+
+def copy_sources(folder: Path) -> None:
+    """Copy the files that Git knows or would take, but no results and no data."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
+    for name in listed.stdout.split("\n"):
+        if (ROOT / name).is_file() and not name.startswith("runs/") and name not in ("dvc.lock", "data.dvc"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
+def make_finished_run(folder: Path) -> None:
+    """Run the smoke preset in a fresh project of 40 scenes, and commit all that it leaves."""
+    copy_sources(folder)
+    shell(folder, "git init -q . && git add -A && git commit -qm sources")
+    shell(folder, "python -m pipeline preset smoke && python -m pipeline simulate data --scenes 40 && dvc add -q data")
+    output = shell(folder, "dvc repro")
+    assert {name.split("@")[0] for name in stages_run(output)} == set(STAGES)
+    shell(folder, "git add -A && git commit -qm all")
+
+
+def copy_project(source: Path, folder: Path) -> Path:
+    """Copy a project; large files that nobody writes into are linked."""
+
+    def copy(file: str, target: str) -> None:
+        linked = Path(file).suffix in LINKED or "/.dvc/cache/files/" in file
+        (os.link if linked else shutil.copy2)(file, target)
+
+    return Path(shutil.copytree(source, folder, copy_function=copy, symlinks=True))
