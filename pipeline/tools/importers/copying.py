@@ -50,10 +50,8 @@ def copy_frames(source: Source, scenes: SceneNumbers, folder: Path) -> list[Issu
 def _read_frames(source: Source, scenes: SceneNumbers, task: str, existing: Collection[str], save: Save) -> list[Issue]:
     """Parse the frames of some scenes in the source's own order, which is the fastest to read; save the valid ones."""
     wanted = set(scenes.tolist())
-    pairs = {
-        raw_path.replace("/lidar/", "/rgb/").partition(".")[0]: None for raw_path in source.files
-    }  # cubes/rgb/0000
-    pairs = [pair for pair in pairs if "/rgb/" in pair and int(pair.rpartition("/")[2]) in wanted]
+    stems = dict.fromkeys(raw_path.partition(".")[0].replace("/lidar/", "/rgb/") for raw_path in source.files)
+    pairs = [stem for stem in stems if "/rgb/" in stem and int(stem.rpartition("/")[2]) in wanted]  # cubes/rgb/0000
 
     def read_pair(pair: str) -> list[Issue]:
         raw_paths = (pair.replace("/rgb/", f"/{sensor}/") + suffix for sensor, suffix in SENSORS.items())

@@ -115,8 +115,8 @@ def _describe_selection(inventory: Inventory, selection: SceneSelection, request
     if selection.broken:
         numbers = format_scene_numbers(np.array(selection.broken))
         yield f"left out, since a frame is broken: {len(selection.broken):,} scenes, {numbers}"
-    if request.count is not None:
-        yield f"{request.count:,} of {complete.size:,} complete scenes were drawn, with seed {request.seed}"
+    if request.scenes is not None:
+        yield f"{request.scenes:,} of {complete.size:,} complete scenes were drawn, with seed {request.seed}"
     if selection.alpha_added:
         yield "pictures without an alpha channel got an opaque one; their colors are unchanged"
     if selection.scenes != list(range(len(selection.scenes))):

@@ -34,8 +34,8 @@ class Inventory(NamedTuple):
 
     def describe(self) -> str:
         """Return the number of pairs in each class, for messages."""
-        pairs = {name: np.intersect1d(*(self.scenes[name, sensor] for sensor in SENSORS)).size for name in CLASSES}
-        return ", ".join(f"{count:,} {name}" for name, count in pairs.items())
+        pairs = {name: np.intersect1d(self.scenes[name, "rgb"], self.scenes[name, "lidar"]) for name in CLASSES}
+        return ", ".join(f"{scenes.size:,} {name}" for name, scenes in pairs.items())
 
 
 def take_inventory(source: Source) -> Inventory:

@@ -21,7 +21,7 @@ from pipeline.tools.importers.source import Source
 class SceneRequest(NamedTuple):
     """Which scenes the user asks for."""
 
-    count: int | None  # None: all
+    scenes: int | None  # how many; None: all
     seed: int
     skip: bool  # leave out scenes that are incomplete or broken, instead of refusing the source
 
@@ -52,7 +52,7 @@ def copy_valid_scenes(source: Source, inventory: Inventory, partial: Path, reque
     issues = [*inventory.absent_angles, *copy_angles(source, frames), *([] if tolerate else inventory.incomplete)]
     if issues:
         raise DataError(*issues, *([] if tolerate else check_frames(source, inventory.all_scenes())))
-    order = sample_scenes(complete, request.count, request.seed, source)
+    order = sample_scenes(complete, request.scenes, request.seed, source)
     selection = _copy_until_valid(source, inventory, frames, order, request)
     write_json(record, selection._asdict())
     return selection
@@ -65,9 +65,9 @@ def _copy_until_valid(
     broken: set[int] = set()
     known: list[Issue] = []
     while True:
-        wanted = np.sort([scene for scene in order.tolist() if scene not in broken][: request.count])
-        if not wanted.size or wanted.size < (request.count or 0):
-            raise DataError(*inventory.incomplete, *known, _too_few(source, wanted.size, request.count))
+        wanted = np.sort([scene for scene in order.tolist() if scene not in broken][: request.scenes])
+        if not wanted.size or wanted.size < (request.scenes or 0):
+            raise DataError(*inventory.incomplete, *known, _too_few(source, wanted.size, request.scenes))
         issues = copy_frames(source, wanted, frames) or _validate(source, wanted, frames)
         if not issues:
             return SceneSelection(wanted.tolist(), sorted(broken), frames.with_name(ALPHA_MARK).exists())

@@ -102,13 +102,20 @@ def test_a_partial_download_is_named_as_such(raw_folder: Path, tmp_path: Path) -
         add(archive, "cubes/rgb/0000.png", pax_headers={"size": "-5"})
     header = bytearray(plain)
     header[header.index(b"./assessment/spheres/lidar/0003.npy") + 100] ^= 1  # tar's own checksum no longer fits
-    half = (packed[: len(packed) // 2], packed[:-1], plain[: len(plain) // 2])
-    for content in (*half, damaged, header, negative.read_bytes(), b"BZh9"):
+    between = plain[: plain.index(b"./assessment/spheres/lidar/0003.npy")]  # members, all of them whole
+    for content in (
+        packed[: len(packed) // 2],
+        packed[:-1],
+        plain[: len(plain) // 2],
+        between,
+        damaged,
+        header,
+        negative.read_bytes(),
+        b"BZh9",
+    ):
         (tmp_path / "part.tar").write_bytes(content)
         message = refused(tmp_path / "part.tar")
         assert "part.tar: found a tar file cut short or damaged" in message and "\n" not in message
-    (tmp_path / "part.tar").write_bytes(plain[: plain.index(b"./assessment/spheres/lidar/0003.npy")])
-    assert "no end mark" in refused(tmp_path / "part.tar")
 
 
 @pytest.mark.parametrize(
@@ -156,10 +163,16 @@ HOSTILE = {
     "above": (member("../../evil.png"), "evil.png: found a name that leads out"),
     "above in the middle": (member("cubes/../../rgb/0000.png"), "found a name that leads out"),
     "drive": (member("C:evil.png"), "found a name that leads out"),
-    "link": (member("cubes/rgb/9999.png", type=tarfile.SYMTYPE, linkname="/etc/passwd"), "9999.png: found a link"),
-    "hard link": (member("cubes/rgb/9999.png", type=tarfile.LNKTYPE, linkname="/etc/passwd"), "9999.png: found a link"),
-    "pipe": (member("cubes/rgb/9999.png", type=tarfile.FIFOTYPE), "9999.png: found a device or pipe"),
-    "device": (member("cubes/rgb/9999.png", type=tarfile.CHRTYPE), "9999.png: found a device or pipe"),
+    "link": (
+        member("cubes/rgb/9999.png", content=b"", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+        "9999.png: found a link",
+    ),
+    "hard link": (
+        member("cubes/rgb/9999.png", content=b"", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
+        "9999.png: found a link",
+    ),
+    "pipe": (member("cubes/rgb/9999.png", content=b"", type=tarfile.FIFOTYPE), "9999.png: found a device or pipe"),
+    "device": (member("cubes/rgb/9999.png", content=b"", type=tarfile.CHRTYPE), "9999.png: found a device or pipe"),
     "sparse": (sparse, "9999.png: found a sparse file"),
     "long header": (member("a", pax_headers={"comment": "x" * 100_000}), "found a header of .* bytes"),
     "bomb": (member("notes.txt", content=bytes(80 << 20)), "bytes packed in .* expected at most 200 to 1"),

@@ -204,7 +204,7 @@ def _reader(
             return contents[member]
         file, separator, span = member.partition(SEPARATOR)
         if separator:
-            return _read_heatmap(folder / file, *map(int, span.split("-")), camera_view)
+            return _read_heatmap(folder / file, span, camera_view)
         if file.lower().endswith(CLOUD_SUFFIXES):
             return _read_cloud(folder / file, [angles.get(f"{class_names[member]}/{angle}.npy") for angle in ANGLES])
         return read_bytes(folder / file)
@@ -212,8 +212,9 @@ def _reader(
     return read
 
 
-def _read_heatmap(path: Path, start: int, stop: int, camera_view: bool) -> bytes:
-    """Return the depth map in a part of samples.json as the bytes of an .npy file."""
+def _read_heatmap(path: Path, span: str, camera_view: bool) -> bytes:
+    """Return the depth map in a span of samples.json, `first byte-last byte + 1`, as the bytes of an .npy file."""
+    start, stop = map(int, span.split("-"))
     with path.open("rb") as file:
         file.seek(start)
         text = file.read(stop - start)
@@ -222,7 +223,7 @@ def _read_heatmap(path: Path, start: int, stop: int, camera_view: bool) -> bytes
         content = zlib.decompressobj().decompress(packed, MAX_FRAME_BYTES)
     except (ValueError, KeyError, TypeError, zlib.error) as error:
         raise not_an_export(path, f"no depth map at byte {start:,}: {error}") from None
-    depth = parse_depth(path.with_name(f"{path.name}{SEPARATOR}{start}-{stop}"), content)
+    depth = parse_depth(path.with_name(f"{path.name}{SEPARATOR}{span}"), content)
     return npy_bytes(from_camera_view(depth) if camera_view else depth)
 
 
@@ -234,8 +235,8 @@ def _read_cloud(path: Path, angles: list[AngleFile | None]) -> bytes:
             raise not_an_export(path, "no point cloud")
         name = match[1].decode("utf-8", "replace")
         path = path.parent / _require_inside(path.parent, path.parent.resolve(), name)
-    if None in angles:
+    grids = [parse_angle(path, file.content) for file in angles if file]
+    if len(grids) < len(ANGLES):
         expected, hint = "angles to place the points by", "put azimuth.npy and zenith.npy beside metadata.json"
         raise DataError(Issue("no-angles", path, "points alone", expected, hint))
-    grid = [parse_angle(path, file.content) for file in angles]
-    return npy_bytes(depth_from_points(path, read_pcd(path, read_bytes(path)), *grid))
+    return npy_bytes(depth_from_points(path, read_pcd(path, read_bytes(path)), *grids))

@@ -35,14 +35,14 @@ class Row(NamedTuple):
     path: Path
     group: int  # row group of the file
     row_in_group: int
-    index: int  # row of the file
+    row: int  # of the file
     class_name: str
     scene: int | None  # from a column or a file's name
     angles: tuple[Any, ...]  # values of the angles' columns
 
     def display_path(self) -> Path:
         """Return where the row lies, for messages."""
-        return Path(f"{self.path}:row {self.index}")
+        return Path(f"{self.path}:row {self.row}")
 
 
 def open_parquet(paths: list[Path], home: Path, title: str) -> Source | None:
@@ -60,7 +60,7 @@ def open_parquet(paths: list[Path], home: Path, title: str) -> Source | None:
     cells, files = {}, {}
     for row in rows:
         for raw_path, role in _raw_paths(row, roles):
-            member = f"{row.path.relative_to(home)}:row {row.index}:{roles[role]}"
+            member = f"{row.path.relative_to(home)}:row {row.row}:{roles[role]}"
             files[raw_path], cells[member] = member, Cell(row.path, row.group, row.row_in_group, roles[role])
     files |= _angle_files(home, set(files))
     frame_columns = tuple(roles[sensor] for sensor in SENSORS)
@@ -105,13 +105,13 @@ def _read_rows(paths: list[Path], shards: Shards, roles: dict[str, str]) -> list
         label_names = _label_names(schema, roles["label"])
         columns = [roles[role] for role in ("label", "scene", *ANGLES) if role in roles]
         columns += [f"{roles[sensor]}.path" for sensor in SENSORS if _has_path(schema.field(roles[sensor]).type)]
-        for index, (group, row_in_group, values) in enumerate(shards.small_columns(path, columns)):
-            place = Path(f"{path}:row {index}")
+        for row, (group, row_in_group, values) in enumerate(shards.small_columns(path, columns)):
+            place = Path(f"{path}:row {row}")
             class_name = _class_of(place, values[roles["label"]], label_names)
-            angles = tuple(values.get(roles.get(angle)) for angle in ANGLES)
+            angles = tuple(values[roles[angle]] if angle in roles else None for angle in ANGLES)
             scene = _scene_of(place, values, roles)
             _require_one_scene(place, values, roles)
-            rows.append(Row(path, group, row_in_group, index, class_name, scene, angles))
+            rows.append(Row(path, group, row_in_group, row, class_name, scene, angles))
     return rows
 
 
@@ -182,14 +182,12 @@ def _require_unique(rows: list[Row]) -> None:
     for row in rows:
         other = first.setdefault((row.class_name, row.scene), row)
         if other is not row:
-            found = f"{row.class_name} of scene {row.scene:04d} as in {other.path.name}:row {other.index}"
+            found = f"{row.class_name} of scene {row.scene:04d} as in {other.path.name}:row {other.row}"
             issues.append(Issue("two-names", row.display_path(), found, "it once", "remove one row"))
         other = first_of_class.setdefault(row.class_name, row)
         if row.angles != other.angles:
             hint = "give all rows of a class the angles of one sensor"
-            issues.append(
-                Issue("angles-differ", row.display_path(), "other angles", f"those of row {other.index}", hint)
-            )
+            issues.append(Issue("angles-differ", row.display_path(), "other angles", f"those of row {other.row}", hint))
     if issues:
         raise DataError(*issues)
 

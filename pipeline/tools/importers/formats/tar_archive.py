@@ -5,6 +5,7 @@ A packed archive has no list of members and no way back, so that frames could no
 
 import bz2
 import gzip
+import io
 import os
 import tarfile
 import tempfile
@@ -70,25 +71,24 @@ class TarArchive:
         members: list[Member] = []
         by_path: dict[str, Member] = {}  # targets of hard links
         issues: list[Issue] = []
-        count = 0
         with tarfile.TarFile(fileobj=stream, mode="r") as archive:
-            while (info := archive.next()) is not None:
-                archive.members.clear()  # tarfile keeps the headers of all members otherwise
-                count += 1
-                if count > MAX_MEMBERS:
-                    raise DataError(_too_much(self.path, f"over {MAX_MEMBERS:,} members"))
+            info, count = archive.next(), 1
+            while info is not None and len(issues) < MAX_ISSUES:
                 target = by_path.get(_path(info.linkname)) if info.islnk() else None
                 issues += self._check(info, target)
-                if len(issues) >= MAX_ISSUES:
-                    break
+                end = stream.tell() + (-(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE if info.isreg() else 0)
+                if info.type not in tarfile.SUPPORTED_TYPES or info.issparse():
+                    break  # where the next header begins is not certain; there is an issue already
                 if target or info.isreg():
                     member = target._replace(name=info.name) if target else self._set_aside(info, stream)
                     members.append(member)
                     by_path[member.path] = member
+                stream.skip_to(end)
+                info, count = _next_member(archive, stream), count + 1
+                if count > MAX_MEMBERS:
+                    raise DataError(_too_much(self.path, f"over {MAX_MEMBERS:,} members"))
         if issues:
             raise DataError(*issues)
-        if stream.header != bytes(tarfile.BLOCKSIZE):  # tarfile ends at a damaged header as it does at the last one
-            raise tarfile.ReadError("no end mark")
         return members
 
     def _set_aside(self, info: tarfile.TarInfo, stream: "_Stream") -> Member:
@@ -116,35 +116,40 @@ class TarArchive:
             yield member_issue(self.path, info.name, "not-a-file", "a device or pipe", "files and folders", REPACK_HINT)
 
 
-class _Stream:
-    """The unpacked bytes of a tar file, read forwards. It steps back by the one byte that tarfile reads twice."""
+def _next_member(archive: tarfile.TarFile, stream: "_Stream") -> tarfile.TarInfo | None:
+    """Return the next header; None at the end. `TarFile.next` keeps all headers, and ends at a damaged one too."""
+    try:
+        return tarfile.TarInfo.fromtarfile(archive)
+    except tarfile.HeaderError:
+        if stream.header == bytes(tarfile.BLOCKSIZE):
+            return None
+        raise
+
+
+class _Stream(io.RawIOBase):
+    """The unpacked bytes of a tar file, read forwards only."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path, self.file = path, file
         self.limit = MAX_RATIO * path.stat().st_size
         self.position = 0
-        self.last = b""  # the byte before the position
-        self.stepped_back = False
         self.header = b""  # what tarfile read last
 
     def tell(self) -> int:
-        return self.position - self.stepped_back
+        return self.position
 
-    def seek(self, position: int) -> None:
-        self.stepped_back = position == self.position - 1
-        if position < self.position - 1:
-            raise tarfile.ReadError("a member before the last one")
-        while self.position < position and self._read(min(position - self.position, MAX_BYTES)):
-            pass
-
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         """Return a header, or a part of one."""
         if not 0 <= size <= MAX_HEADER_BYTES:
             raise DataError(_too_much(self.path, f"a header of {size:,} bytes"))
-        before = self.last if self.stepped_back and size else b""
-        self.stepped_back = False
-        self.header = before + self._read(size - len(before))
+        self.header = self._read(size)
         return self.header
+
+    def skip_to(self, position: int) -> None:
+        """Read up to a position; raises EOFError for the end before it."""
+        while self.position < position:
+            if not self._read(min(position - self.position, MAX_BYTES)):
+                raise EOFError("the last member is not whole")
 
     def read_frame(self, size: int) -> bytes:
         """Return the content of a member, which must be whole."""
@@ -163,7 +168,6 @@ class _Stream:
             raise tarfile.ReadError("a negative size")
         content = self.file.read(size)
         self.position += len(content)
-        self.last = content[-1:] or self.last
         if self.position > self.limit:
             found = f"over {self.limit:,} bytes packed in {self.path.stat().st_size:,}"
             hint = "pack the set itself again"

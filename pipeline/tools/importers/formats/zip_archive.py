@@ -91,9 +91,9 @@ class ZipArchive:
 class _LimitedFile(io.FileIO):
     """A file that refuses to give more at once than the list of members of an honest archive takes."""
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         remaining = os.fstat(self.fileno()).st_size - self.tell()
-        if (remaining if size < 0 else min(size, remaining)) > MAX_DIRECTORY_BYTES:
+        if (remaining if size is None or size < 0 else min(size, remaining)) > MAX_DIRECTORY_BYTES:
             raise self._refuse(f"a list of members of over {MAX_DIRECTORY_BYTES:,} bytes")
         content = super().read(size)
         if content.count(MEMBER_MAGIC) > MAX_MEMBERS:
