@@ -106,7 +106,7 @@ class TarArchive:
         return Member(info.name, info.size, zlib.crc32(content), start)
 
     def _check(self, info: tarfile.TarInfo, target: Member | None) -> Iterator[Issue]:
-        """Yield an issue for everything that a member declares and no set of frames needs."""
+        """Yield an issue for all that a member declares and no set of frames needs."""
         yield from check_name(self.path, info.name)
         if info.issym() or (info.islnk() and not target):
             yield member_issue(self.path, info.name, "not-a-file", "a link", "files and folders", REPACK_HINT)

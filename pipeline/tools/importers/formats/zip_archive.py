@@ -74,7 +74,7 @@ class ZipArchive:
         return content
 
     def _check(self, info: zipfile.ZipInfo) -> Iterator[Issue]:
-        """Yield an issue for everything that a member declares and no set of frames needs."""
+        """Yield an issue for all that a member declares and no set of frames needs."""
         name, file_type = info.filename, stat.S_IFMT(info.external_attr >> 16)
         yield from check_name(self.path, info.orig_filename)
         if file_type not in (0, stat.S_IFREG, stat.S_IFDIR):
