@@ -25,7 +25,7 @@ from pipeline.raw.scan import scan_rows
 from pipeline.render.images import colorize_depth, point_cloud, to_camera_view
 from pipeline.tools.importers.pointcloud import write_pcd
 from pipeline.tools.importers.source import digest
-from pipeline.tools.simulator.simulate import appearing
+from pipeline.tools.simulator.writing import create_folder
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -41,7 +41,7 @@ class Frame(NamedTuple):
     """A pair and what both sensors saw."""
 
     pair: Pair
-    measures: np.void  # of frames.MEASURES
+    measures: np.void  # FRAME_STATS
 
 
 def build_dataset(
@@ -79,7 +79,7 @@ def launch_app(dataset: "fo.Dataset", port: int, address: str) -> None:
 def export_dataset(dataset: "fo.Dataset", out: Path) -> None:
     """Write a data set as a FiftyOneDataset folder with its media, whole or not at all; `out` must not exist."""
     fo = _fiftyone()
-    with appearing(out) as part:
+    with create_folder(out) as part:
         part.rmdir()  # FiftyOne makes it, and remarks on one that is there
         dataset.export(export_dir=str(part), dataset_type=fo.types.FiftyOneDataset, export_media=True, progress=False)
 
@@ -148,10 +148,10 @@ def _media(folder: Path, name: str | None) -> Path:
 def _frames(folder: Path) -> list[Frame]:
     """Every pair of a folder without errors."""
     listing = index_folder(folder)
-    rows, faults, frames = listing.rows(), list(listing.faults), []
+    rows, faults, frames = listing.rows(), list(listing.issues), []
     for block in scan_rows(folder, rows):
-        faults += block.faults
-        for row, measures in enumerate(block.measures, block.start):
+        faults += block.issues
+        for row, measures in enumerate(block.stats, block.start):
             frames.append(Frame(pair_at(folder, int(rows.label[row]), int(rows.scene[row])), measures))
     errors = [fault for fault in faults if fault.severity == "error"]
     if errors or not frames:
@@ -209,7 +209,7 @@ def _fields(
     fields = {"label": fo.Classification(label=true), "scene": pair.scene, "returns": hits}
     fields |= {"lit_pixels": int(measures["lit"]), "brightness": round(float(measures["brightness"]), 2)}
     if hits:
-        ranges = (measures["nearest"], measures["total"] / hits, measures["farthest"])
+        ranges = (measures["nearest"], measures["range_sum"] / hits, measures["farthest"])
         fields |= dict(zip(("nearest", "mean_range", "farthest"), (round(float(r), 3) for r in ranges), strict=True))
     split = splits.get((pair.label, pair.scene))
     tags = [split] if split else []

@@ -153,7 +153,7 @@ def _check(source: Source, scenes: SceneNumbers, frames: Path) -> list[Issue]:
         return re.sub(named, lambda match: str(source.place(match[1])), words).replace(str(frames), source.title)
 
     def of_source(fault: Issue) -> Issue:
-        words = {name: renamed(getattr(fault, name)) for name in ("found", "expected", "fix")}
+        words = {name: renamed(getattr(fault, name)) for name in ("found", "expected", "hint")}
         return replace(fault, path=Path(renamed(str(fault.path))), **words)
 
     return list(map(of_source, validate_folder(index_folder(frames), None).errors))

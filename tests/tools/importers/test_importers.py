@@ -20,7 +20,7 @@ from support.sets import pack, same, take
 BROKEN = {
     name: planted
     for name, planted in faults.FAULTS.items()
-    if name.startswith(("rgb", "depth", "angles")) and planted.kind not in WARNINGS | {"unpaired"}
+    if name.startswith(("rgb", "depth", "angles")) and planted.code not in WARNINGS | {"unpaired"}
 }
 
 
@@ -176,7 +176,7 @@ def test_skip_leaves_out_broken_scenes_and_says_which(good: Path, tmp_path: Path
         "scenes were numbered anew from 0000, in the order of 0000, 0002",
     ]
     data = tmp_path / "data"
-    assert [pair.scene for pair in list_pairs(data)] == [0, 1, 0, 1] and not index_folder(data).faults
+    assert [pair.scene for pair in list_pairs(data)] == [0, 1, 0, 1] and not index_folder(data).issues
     assert (data / "spheres/rgb/0001.png").read_bytes() == (pristine / "spheres/rgb/0002.png").read_bytes()
 
 

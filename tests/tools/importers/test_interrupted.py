@@ -66,7 +66,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(many: Path, tmp_path: Path
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         assert [each.name for each in tmp_path.iterdir()] == [".data.partial"]
-        assert index_folder(partial).faults  # no check takes it for a set
+        assert index_folder(partial).issues  # no check takes it for a set
         assert before <= len(frames(partial)) < 1200
         before = len(frames(partial))
     taken = import_dataset(str(many), tmp_path / "data", None, 0, False)
