@@ -39,12 +39,12 @@ def count_workers() -> int:
 def map_in_processes(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     """Yield `work(item)` for every item, in order, from a pool of worker processes with one thread each for BLAS.
 
-    The processes are spawned, since a forked process with threads can hang. They ignore Ctrl-C, which is for the
-    parent to act on, and end with the parent, however it ends. Raises PipelineError if a worker was killed.
+    The processes are spawned, since a forked process with threads can hang. They leave Ctrl-C to the parent, and end
+    with the parent, however it ends. Raises PipelineError if a worker was killed.
     """
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_follow_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_watch_parent)
     try:
-        with _environment(ONE_THREAD):  # the processes start as the work is submitted
+        with _environment(ONE_THREAD), _block_interrupts():  # the processes start as the work is submitted
             results = pool.map(work, items)
         yield from results
     except BrokenProcessPool:
@@ -67,9 +67,21 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _follow_parent() -> None:
-    """Ignore Ctrl-C in this worker, and end it as soon as its parent has ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _block_interrupts() -> Iterator[None]:
+    """Block Ctrl-C for the processes that start inside the block; this process gets it at the end of the block.
+
+    A worker that ignored the signal by itself would still print a traceback while it starts.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _watch_parent() -> None:
+    """End this worker as soon as its parent has ended."""
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
