@@ -59,7 +59,7 @@ def check(
     """Say all that is wrong with a raw folder. Exit code 0: nothing; 1: errors; 3: only warnings."""
     report = validate_folder(index_folder(folder), make_splitter(load_params().prepare))
     print(json.dumps(report_to_dict(report), indent=2) if as_json else format_report(report))
-    if report.faults:
+    if report.issues:
         raise typer.Exit(1 if report.errors else ONLY_WARNINGS)
 
 

@@ -28,7 +28,7 @@ def test_simulate_writes_a_set_that_check_accepts(tmp_path: Path) -> None:
         f"{folder}: 6 scenes, 12 pairs, seed 3\n",
         "",
     )
-    assert pipeline("check", folder) == (0, f"{folder}: 12 pairs, no fault found\n", "")
+    assert pipeline("check", folder) == (0, f"{folder}: 12 pairs, no issues found\n", "")
 
 
 def test_simulate_overwrites_nothing(tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ def test_check_says_by_its_exit_code_what_it_found(some_scenes: Path, tmp_path: 
     code, out, err = pipeline("check", folder, "--json")
     told = json.loads(out)
     assert (code, err) == (1, "") and told["pairs"] == 39
-    assert [fault["kind"] for fault in told["errors"]] == ["unpaired"]
-    assert sorted(fault["kind"] for fault in told["warnings"]) == ["imbalance", "stray"]
+    assert [fault["code"] for fault in told["errors"]] == ["unpaired"]
+    assert sorted(fault["code"] for fault in told["warnings"]) == ["imbalance", "stray"]
 
 
 def test_check_names_every_fault_on_a_line_of_its_own(some_scenes: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from pipeline.raw.scan import scan_rows
 from pipeline.render.images import colorize_depth, point_cloud, to_camera_view
 from pipeline.tools.importers.formats.pointcloud import write_pcd
 from pipeline.tools.importers.source import compute_fingerprint
-from pipeline.tools.simulator.simulate import appearing
+from pipeline.tools.simulator.writing import create_folder
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -78,7 +78,7 @@ def launch_app(dataset: "fo.Dataset", port: int, address: str) -> None:
 def export_dataset(dataset: "fo.Dataset", out: Path) -> None:
     """Write a data set with its media as a FiftyOneDataset folder, whole or not at all; `out` must not exist."""
     fo = _fiftyone()
-    with appearing(out) as part:
+    with create_folder(out) as part:
         part.rmdir()  # FiftyOne creates it, and warns of one that exists
         dataset.export(export_dir=str(part), dataset_type=fo.types.FiftyOneDataset, export_media=True, progress=False)
 
@@ -148,10 +148,10 @@ def _media_folder(folder: Path, name: str | None) -> Path:
 def _frames(folder: Path) -> list[Frame]:
     """Return every pair of a raw folder; raises DataError with all its errors."""
     index = index_folder(folder)
-    rows, issues, frames = index.rows(), list(index.faults), []
+    rows, issues, frames = index.rows(), list(index.issues), []
     for block in scan_rows(folder, rows):
-        issues += block.faults
-        for row, stats in enumerate(block.measures, block.start):
+        issues += block.issues
+        for row, stats in enumerate(block.stats, block.start):
             frames.append(Frame(pair_at(folder, int(rows.label[row]), int(rows.scene[row])), stats))
     errors = [issue for issue in issues if issue.severity == "error"]
     if errors or not frames:
@@ -206,7 +206,7 @@ def _fields(fo: Any, frame: Frame, splits: SceneSplits, predictions: Predictions
     fields |= {"lit_pixels": int(stats["lit"]), "brightness": round(float(stats["brightness"]), 2)}
     if returns:
         fields["nearest"] = round(float(stats["nearest"]), 3)
-        fields["mean_range"] = round(float(stats["total"] / returns), 3)
+        fields["mean_range"] = round(float(stats["range_sum"] / returns), 3)
         fields["farthest"] = round(float(stats["farthest"]), 3)
     tags = []
     if split := splits.get((pair.label, pair.scene)):

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from pipeline.core.sensors import ANGLES, CLASSES
 from pipeline.tools.importers.source import Source, compute_fingerprint, npy_bytes
-from pipeline.tools.simulator.simulate import Sensor, angles
+from pipeline.tools.simulator.rendering import ray_angles
+from pipeline.tools.simulator.world import Sensor
 
 MEMBER = "the course's LiDAR"
 
@@ -15,7 +16,7 @@ def add_known_angles(source: Source) -> Source:
     absent = [raw_path for raw_path in raw_paths if raw_path not in source.files]
     if not absent:
         return source
-    content = npy_bytes(angles(Sensor()))  # its rows and its columns have equal angles
+    content = npy_bytes(ray_angles(Sensor()))  # its rows and its columns have equal angles
 
     def read(member: str) -> bytes:
         return content if member == MEMBER else source.read(member)

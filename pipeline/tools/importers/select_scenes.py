@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from dataclasses import astuple
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,7 +98,7 @@ def _validate(source: Source, scenes: SceneNumbers, frames: Path) -> list[Issue]
         return copied.sub(lambda match: str(source.display_path(match[1])), text).replace(str(frames), source.title)
 
     def rename_issue(issue: Issue) -> Issue:
-        code, path, found, expected, hint, scenes = astuple(issue)
-        return Issue(code, Path(rename(str(path))), rename(found), rename(expected), rename(hint), scenes)
+        words = {name: rename(getattr(issue, name)) for name in ("found", "expected", "hint")}
+        return replace(issue, path=Path(rename(str(issue.path))), **words)
 
     return [rename_issue(issue) for issue in validate_folder(index_folder(frames), None).errors]

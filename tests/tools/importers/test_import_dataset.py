@@ -23,7 +23,7 @@ BROKEN = {  # a picture without alpha is no fault here: it gets an opaque one
     name: planted
     for name, planted in faults.FAULTS.items()
     if name.startswith(("rgb", "depth", "angles"))
-    and planted[1] not in WARNINGS | {"unpaired"}
+    and planted.code not in WARNINGS | {"unpaired"}
     and name != "rgb without alpha"
 }
 
@@ -254,7 +254,7 @@ def test_skip_leaves_out_broken_scenes_and_says_which(good: Path, tmp_path: Path
         "scenes were renumbered from 0000, in the order of 0000, 0002",
     ]
     data = tmp_path / "data"
-    assert [pair.scene for pair in list_pairs(data)] == [0, 1, 0, 1] and not index_folder(data).faults
+    assert [pair.scene for pair in list_pairs(data)] == [0, 1, 0, 1] and not index_folder(data).issues
     assert (data / "spheres/rgb/0001.png").read_bytes() == (pristine / "spheres/rgb/0002.png").read_bytes()
 
 
