@@ -39,6 +39,15 @@ def test_a_file_appears_with_its_folder_and_is_for_all_to_read(tmp_path: Path) -
     assert len(list((tmp_path / "new").iterdir())) == 1
 
 
+def test_a_mount_that_has_no_modes_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.chmod", refuse)
+    write_text(tmp_path / "a.txt", "there")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["there"]
+
+
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
 def test_a_failure_inside_leaves_the_old_file_and_no_litter(tmp_path: Path, failure: type[BaseException]) -> None:
     path = tmp_path / "a.txt"

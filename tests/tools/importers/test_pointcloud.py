@@ -7,7 +7,7 @@ import torch
 from pipeline.data.geometry import ray_directions
 from pipeline.raw.format import DataError
 from pipeline.render.images import point_cloud
-from pipeline.tools.importers.pointcloud import depth_from_points, read_pcd, write_pcd
+from pipeline.tools.importers.formats.pointcloud import depth_from_points, read_pcd, write_pcd
 
 GRID = np.deg2rad(0.5 * np.arange(-32, 32)).astype(np.float32)
 HERE = Path("a.pcd")

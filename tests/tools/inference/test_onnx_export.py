@@ -11,7 +11,6 @@ from pipeline.core.errors import PipelineError
 from pipeline.data.arrays import load_arrays
 from pipeline.tools.inference.deployable import load_deployable
 from pipeline.tools.inference.onnx_export import export_onnx, max_difference, onnx_session, real_inputs
-from pipeline.tracking.provenance import commit, data_hash
 from pipeline.version import __version__
 from support.checkpoints import write_checkpoints
 
