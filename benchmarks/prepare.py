@@ -1,4 +1,4 @@
-"""`check` and `prepare` beside the loop that people write, over the same files, in one run.
+"""Time `check` and `prepare` beside the loops that people write, over the same files, in one run.
 
 python -m benchmarks.prepare [--scenes 10000] [--rounds 3] [--folder DIR]
 """
@@ -31,14 +31,14 @@ def split(scenes: np.ndarray, _: np.ndarray) -> dict[int, str]:
 
 
 def loop(folder: Path, out: Path) -> None:
-    """One pair after the other, looked at by nobody."""
+    """Read one pair after the other, and check nothing."""
     for pair in list_pairs(folder):
         np.array(Image.open(pair.rgb))
         np.load(pair.lidar)
 
 
 def loop_and_save(folder: Path, out: Path) -> None:
-    """The same, kept in lists and saved as two arrays."""
+    """Read one pair after the other into lists, and save two arrays."""
     pairs = list_pairs(folder)
     rgb, depth = [], []
     for pair in pairs:
@@ -50,27 +50,30 @@ def loop_and_save(folder: Path, out: Path) -> None:
 
 
 def check_all(folder: Path, out: Path) -> None:
-    """What `python -m pipeline check` does."""
+    """Do what `python -m pipeline check` does."""
     assert not validate_folder(index_folder(folder), split).errors
 
 
 def prepare_all(folder: Path, out: Path) -> None:
-    """What the stage `prepare` does: all of the checks, and the arrays."""
+    """Do what the stage `prepare` does: all checks, and the arrays."""
     prepare(folder, out, split)
 
 
-def measure(work: Callable[[Path, Path], None], folder: Path, out: Path, answer: multiprocessing.Queue) -> None:
-    """In a process of its own: seconds, and the peak memory of it and of the largest of its children, MB."""
+BASELINES = {loop: loop, check_all: loop, loop_and_save: loop_and_save, prepare_all: loop_and_save}
+
+
+def measure(work: Callable[[Path, Path], None], folder: Path, out: Path, results: multiprocessing.Queue) -> None:
+    """Put (seconds, peak memory of this process, of its largest child; MB); runs in a process of its own."""
     start = perf_counter()
     work(folder, out)
     seconds = perf_counter() - start
     peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    answer.put((seconds, *peaks))
+    results.put((seconds, *peaks))
 
 
 def main(
     scenes: Annotated[int, typer.Option(help="To simulate; two pairs each.")] = 10_000,
-    rounds: Annotated[int, typer.Option(help="All four in turn, so often; the medians are told.")] = 3,
+    rounds: Annotated[int, typer.Option(help="Rounds of all four in turn; printed are medians.")] = 3,
     folder: Annotated[Path | None, typer.Option(help="A raw folder instead.")] = None,
 ) -> None:
     spawn = multiprocessing.get_context("spawn")
@@ -78,27 +81,22 @@ def main(
         source = folder or Path(home) / "data"
         if folder is None:
             simulate(source, scenes, seed=0)
-        pairs, seen = len(list_pairs(source)), {}
+        pairs, measured = len(list_pairs(source)), {work: [] for work in BASELINES}
         for _ in range(rounds + 1):  # the first warms the page cache
-            for work in (loop, check_all, loop_and_save, prepare_all):
-                answer = spawn.Queue()
-                process = spawn.Process(target=measure, args=(work, source, Path(home) / "out", answer))
+            for work in BASELINES:
+                results = spawn.Queue()
+                process = spawn.Process(target=measure, args=(work, source, Path(home) / "out", results))
                 process.start()
-                seen.setdefault(work.__name__, []).append(answer.get())
+                measured[work].append(results.get())
                 process.join()
                 shutil.rmtree(Path(home) / "out", ignore_errors=True)
-    told = {name: [median(column) for column in zip(*measured[1:], strict=True)] for name, measured in seen.items()}
+    medians = {work: [median(column) for column in zip(*rows[1:], strict=True)] for work, rows in measured.items()}
     print(f"{pairs:,} pairs, medians of {rounds} rounds")
-    print("                seconds  pairs/s  against its loop  peak MB: itself, a child")
-    for name, beside in (
-        ("loop", "loop"),
-        ("check_all", "loop"),
-        ("loop_and_save",) * 2,
-        ("prepare_all", "loop_and_save"),
-    ):
-        seconds, itself, child = told[name]
-        against = told[beside][0] / seconds
-        print(f"{name:14}  {seconds:7.2f}  {pairs / seconds:7,.0f}  {against:16.2f}  {itself:6.0f}, {child:.0f}")
+    print("                seconds  pairs/s  speed / its loop's  peak MB: itself, a child")
+    for work, baseline in BASELINES.items():
+        seconds, itself, child = medians[work]
+        speed = medians[baseline][0] / seconds
+        print(f"{work.__name__:14}  {seconds:7.2f}  {pairs / seconds:7,.0f}  {speed:18.2f}  {itself:6.0f}, {child:.0f}")
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class Pair(NamedTuple):
 def require_absent(folder: Path) -> None:
     """Raise DataError if anything exists at `folder`, a broken link included: nothing is ever overwritten."""
     if os.path.lexists(folder):
-        raise DataError(Issue("taken", folder, "something there already", "a new name", "choose another or remove it"))
+        raise DataError(Issue("exists", folder, "something there already", "a new name", "choose another or remove it"))
 
 
 def pair_at(folder: Path, label: int, scene: int) -> Pair:

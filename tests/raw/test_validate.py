@@ -155,7 +155,7 @@ def test_a_split_that_cannot_be_made_is_a_warning(good: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [b"\xff.png", b"a\nerror: b.png", b"\x1b[31m.png"], ids=repr)
-def test_names_that_no_terminal_should_see_are_shown_escaped(good: Path, name: bytes) -> None:
+def test_names_that_no_terminal_should_see_are_escaped(good: Path, name: bytes) -> None:
     Path(os.fsdecode(os.fsencode(good / "cubes/rgb/") + b"/" + name)).touch()
     report = validate(good)
     assert [issue.code for issue in report.issues] == ["name"]

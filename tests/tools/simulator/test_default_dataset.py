@@ -17,20 +17,20 @@ DATA = Path("data")
 
 @pytest.fixture(scope="module")
 def pinning(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """A Git and DVC repository that pins so many scenes, seed 0, as data/; each is made once."""
+    """Make a Git and DVC repository that pins so many scenes, seed 0, as data/; each once."""
     from dvc.repo import Repo
 
-    made: dict[int, Path] = {}
+    repositories: dict[int, Path] = {}
 
     def repository(scenes: int) -> Path:
-        if scenes not in made:
-            made[scenes] = folder = tmp_path_factory.mktemp("pin") / "repo"
+        if scenes not in repositories:
+            repositories[scenes] = folder = tmp_path_factory.mktemp("pin") / "repo"
             subprocess.run(["git", "init", "--quiet", folder], check=True)
             simulate(folder / "data", scenes, seed=0)
             with pytest.MonkeyPatch.context() as patch, Repo.init(str(folder)) as repo:
                 patch.chdir(folder)
                 repo.add("data")
-        return made[scenes]
+        return repositories[scenes]
 
     return repository
 
@@ -39,7 +39,7 @@ def pinning(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
 def inside(
     pinning: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[int], dict[str, bytes]]:
-    """Enters a copy of that repository; the default data set has two scenes there. Gives what data/ holds."""
+    """Enter a copy of that repository, where the default data set has two scenes; return the contents of data/."""
 
     def enter(scenes: int) -> dict[str, bytes]:
         monkeypatch.chdir(shutil.copytree(pinning(scenes), tmp_path / "repo"))
@@ -79,7 +79,7 @@ def test_a_users_own_folder_is_refused_and_left_as_it_is(inside) -> None:
     assert contents() == before and Path("data.dvc").read_bytes() == pin
 
 
-def test_one_changed_byte_is_seen(inside) -> None:
+def test_one_changed_byte_is_found(inside) -> None:
     inside(2)
     path = DATA / "cubes/rgb/0001.png"
     content = bytearray(path.read_bytes())
@@ -99,8 +99,35 @@ def test_another_pinned_set_is_not_replaced_by_the_default(inside) -> None:
     assert sorted(Path().iterdir()) == before
 
 
+def test_a_download_without_git_is_refused_with_the_cure(inside, capsys: pytest.CaptureFixture[str]) -> None:
+    before = inside(2)
+    shutil.rmtree(".git")
+    with pytest.raises(PipelineError, match="no Git repository .*`dvc config --local core.no_scm true`") as caught:
+        ensure_default_dataset(DATA)
+    assert "git checkout" not in str(caught.value) and "\n" not in str(caught.value)
+    subprocess.run(["dvc", "config", "--local", "core.no_scm", "true"], check=True)
+    ensure_default_dataset(DATA)
+    assert contents() == before and "equals data.dvc's" in capsys.readouterr().out
+
+
+def test_what_dvc_would_refuse_is_refused_before_the_simulation(inside) -> None:
+    inside(2)
+    shutil.rmtree(DATA)
+    shutil.rmtree(".git")
+    with pytest.raises(PipelineError, match="no Git repository"):
+        ensure_default_dataset(DATA)
+    assert not DATA.exists()
+
+
+def test_a_folder_outside_dvc_is_refused(inside) -> None:
+    inside(2)
+    shutil.rmtree(".dvc")
+    with pytest.raises(PipelineError, match=r"no folder \.dvc here or above; run this in a clone"):
+        ensure_default_dataset(DATA)
+
+
 @pytest.mark.parametrize("content", [None, "outs: [", "outs:\n- path: data\n  sum: 1\n"])
-def test_an_absent_or_broken_pin_is_told(inside, content: str | None) -> None:
+def test_an_absent_or_broken_pin_is_refused(inside, content: str | None) -> None:
     before = inside(2)
     Path("data.dvc").unlink() if content is None else Path("data.dvc").write_text(content)
     with pytest.raises(PipelineError, match=r"data\.dvc.*`git checkout data\.dvc`"):
