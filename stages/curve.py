@@ -46,7 +46,7 @@ def main(scenes: int) -> None:
         net = {
             "fusion": fusion,
             "downsample": section.downsample,
-            "widths": asdict(getattr(params.fusion.nets, fusion)),
+            "widths": params.fusion.nets[fusion],
         }
         tasks = {seed: task(seed, net | data.depth_stats) for seed in params.seeds}
 

@@ -9,11 +9,11 @@ from pipeline.core.files import write_json
 from pipeline.core.runs import run_folder
 from pipeline.data.arrays import load_arrays
 from pipeline.evaluation.assessment import Assessment, summarize_assessments
-from pipeline.evaluation.reproduce import TOLERANCE, assert_reproduced, restore_cell, restore_classifier
+from pipeline.evaluation.reproduce import TOLERANCE, assert_reproduced, restore_cell
 from pipeline.evaluation.scores import score_cell, score_chain, score_classifier, score_course, score_lidar
 from pipeline.metrics.classification import Metrics
 from pipeline.metrics.seeds import aggregate_seeds
-from pipeline.transfer.chain import Chain, build_untrained_chain, load_chain, read_descriptions
+from pipeline.transfer.chain import Chain, build_untrained_chain, load_chain, load_classifier, read_descriptions
 from pipeline.transfer.tuning import TUNINGS
 
 Scores = dict[str, Metrics]  # of one seed, by run; `classify` is the zero-shot classifier
@@ -35,7 +35,7 @@ def main() -> None:
         for cell in params.matrix:
             scores[f"fusion/{cell}"] = score_cell(restore_cell(cell, seed, device), data)
         for tuning in TUNINGS:
-            tuned = restore_classifier(tuning, seed, device)
+            tuned = load_classifier(tuning, seed, device)
             scores[f"classify/{tuning}"] = scores["classify"] | score_classifier(tuned, data)
             marks[tuning] = score_course(loss, tuned, data)
         bar.update()

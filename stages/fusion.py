@@ -33,7 +33,7 @@ def main(name: str) -> None:
     net: dict[str, Any] = {
         "fusion": cell.fusion,
         "downsample": cell.downsample,
-        "widths": asdict(getattr(section.nets, cell.fusion)),
+        "widths": section.nets[cell.fusion],
     }
     net |= data.depth_stats
     validate = make_validate(pair_logits, val, data.label[val.rows])

@@ -23,7 +23,7 @@ def main() -> None:
         read_json(RUNS / stage / "metrics.json") for stage in ("prepare", "labels", "evaluate")
     )
     with tqdm(total=3, desc="report", unit="section", disable=None) as bar:
-        fusion = fusion_section(params, load_test_set(), pictures)
+        fusion = fusion_section(params.matrix, params.curve, load_test_set(), pictures)
         bar.update()
         data = data_section(prepared, pictures)
         bar.update()

@@ -65,7 +65,7 @@ def prepared(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A project after `dvc repro` of the smoke preset, committed; made once for all workers. Read it, don't change it."""
+    """A project after `dvc repro` of the smoke preset, committed; made once for all workers, not to be changed."""
     shared = tmp_path_factory.getbasetemp()
     shared = shared if worker_id == "master" else shared.parent
     with FileLock(shared / "finished_run.lock"):

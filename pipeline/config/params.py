@@ -1,27 +1,22 @@
-"""params.yaml as frozen, typed dataclasses. Only stages and the command line call `load`.
+"""params.yaml as frozen, typed dataclasses. Only stages and the command line call `load_params`.
 
-Unknown, missing and impossible values are refused by their full name, for example `fusion.lr`.
+Unknown, missing and impossible values are refused by their full key, for example `fusion.lr`.
 """
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
+from pipeline.config.errors import format_errors
 from pipeline.config.types import (
     STRICT,
-    Branch,
+    Channels,
+    Dims,
     DownsampleName,
-    FusionName,
+    EvenInt,
     Nets,
     NormName,
     Portions,
@@ -31,40 +26,31 @@ from pipeline.config.types import (
     Seed,
     Severities,
     Share,
-    Widths,
     distinct,
 )
 from pipeline.core.errors import PipelineError
 
-PRETRAINED = Path("pretrained")  # DVC watches this folder, so that other weights retrain what rests on them
+PRETRAINED = Path("pretrained")  # DVC watches this folder, so that other weights retrain what depends on them
 
 
 @dataclass(frozen=True, config=STRICT)
 class Cell:
     """One net of the fusion study."""
 
-    fusion: FusionName
+    fusion: str  # a key of fusion.nets
     downsample: DownsampleName
     epochs: PositiveInt
 
     @property
     def name(self) -> str:
-        """The one spelling of a cell: its key in the matrix, in DVC, and its folder."""
+        """The only spelling of a cell: its key in the matrix, in DVC, and its folder."""
         return f"{self.fusion}-{self.downsample}"
-
-
-def _named_as_they_are(cells: dict[str, Cell]) -> dict[str, Cell]:
-    for name, cell in cells.items():
-        if name != cell.name:
-            raise ValueError(f"the cell {name} is a {cell.fusion} with {cell.downsample}: call it {cell.name}")
-    return cells
-
-
-Matrix = Annotated[dict[str, Cell], Field(min_length=1), AfterValidator(_named_as_they_are)]
 
 
 @dataclass(frozen=True, config=STRICT)
 class Fractions:
+    """Shares of the scenes in each split."""
+
     train: Share
     val: Share
     test: Share
@@ -78,7 +64,7 @@ class Fractions:
 
 @dataclass(frozen=True, config=STRICT)
 class Counts:
-    """Scenes of each split, instead of fractions."""
+    """Numbers of scenes in each split, instead of fractions."""
 
     train: PositiveInt
     val: PositiveInt
@@ -108,17 +94,17 @@ class Curve(Recipe):
     epochs: PositiveInt
     min_steps_per_epoch: PositiveInt
     downsample: DownsampleName
-    fusions: Annotated[list[FusionName], Field(min_length=1), AfterValidator(distinct)]
+    fusions: Annotated[list[str], Field(min_length=1), AfterValidator(distinct)]
     scenes: Annotated[list[PositiveInt], Field(min_length=1), AfterValidator(distinct)]
 
 
 @dataclass(frozen=True, config=STRICT)
 class Faults:
-    """Severities of each sensor fault, from mild to strong, in the units of data/degrade.py."""
+    """Severities of each sensor fault, from mild to strong, in the units of evaluation/corruptions.py."""
 
     lidar_noise: Severities
     lidar_dropout: Portions
-    lidar_beams: Annotated[Widths, Field(min_length=1), AfterValidator(distinct)]
+    lidar_beams: Annotated[Dims, Field(min_length=1), AfterValidator(distinct)]
     lidar_range: Severities
     rgb_dark: Portions
     rgb_noise: Severities
@@ -143,12 +129,12 @@ class Training(Recipe):
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Lidar(Training):
     weights: str | None  # a file of weights instead of a training
-    channels: Branch
-    head_dims: Widths
+    channels: Channels
+    head_dims: Dims
 
     @field_validator("weights")
     @classmethod
-    def _in_the_watched_folder(cls, name: str | None) -> str | None:
+    def _lie_in_pretrained(cls, name: str | None) -> str | None:
         if name is not None and (Path(name).parent != PRETRAINED or not Path(name).name):
             raise ValueError(f"expected null or a file in {PRETRAINED}/: copy it there, where DVC sees it change")
         return name
@@ -156,17 +142,17 @@ class Lidar(Training):
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Cilp(Training):
-    batch_size: Annotated[int, Field(strict=True, ge=2, multiple_of=2)]  # a cube and its sphere stay together
-    channels: Branch
+    batch_size: EvenInt  # a cube and its sphere stay together
+    channels: Channels
     norm: NormName
-    hidden_dims: Widths
+    hidden_dims: Dims
     embed_dim: PositiveInt
-    temperature: Annotated[PositiveFloat, Field(ge=0.01)]  # the net never goes below: see models.cilp.MAX_SCALE
+    temperature: Annotated[PositiveFloat, Field(ge=0.01)]  # a net's never falls lower: models.cilp.MAX_LOGIT_SCALE
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Project(Training):
-    hidden_dims: Widths
+    hidden_dims: Dims
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -178,13 +164,15 @@ class Classify:
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Labels(Training):
     min_steps_per_epoch: PositiveInt
-    label_counts: Annotated[list[Annotated[int, Field(strict=True, ge=2, multiple_of=2)]], AfterValidator(distinct)]
+    label_counts: Annotated[list[EvenInt], AfterValidator(distinct)]
 
 
 @dataclass(frozen=True, config=STRICT)
 class Params:
+    """All of params.yaml; a section is the namesake of its stage."""
+
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
-    matrix: Matrix
+    matrix: Annotated[dict[str, Cell], Field(min_length=1)]
     prepare: Prepare
     fusion: Fusion
     curve: Curve
@@ -195,27 +183,48 @@ class Params:
     classify: Classify
     labels: Labels
 
+    @model_validator(mode="after")
+    def _name_fusions_that_have_nets(self) -> "Params":
+        named = {f"matrix.{name}.fusion": cell.fusion for name, cell in self.matrix.items()}
+        named |= {f"curve.fusions.{place}": fusion for place, fusion in enumerate(self.curve.fusions)}
+        nets = ", ".join(self.fusion.nets)
+        errors = [
+            f"{key} is {fusion!r}: expected a key of fusion.nets, which are {nets}"
+            for key, fusion in named.items()
+            if fusion not in self.fusion.nets
+        ]
+        if errors:
+            raise ValueError("; ".join(errors))
+        return self
+
+    @model_validator(mode="after")
+    def _name_cells_by_their_parts(self) -> "Params":
+        for name, cell in self.matrix.items():
+            if name != cell.name:
+                parts = f"{cell.fusion} with {cell.downsample}"
+                raise ValueError(f"matrix.{name} is a cell of {parts}: call it {cell.name}")
+        return self
+
+
+_PARAMS = TypeAdapter(Params)
+
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and validate the parameters; raises PipelineError that lists every fault by its full name."""
+    """Return the validated parameters of a file; raise PipelineError that lists every error by its full key."""
     try:
-        return TypeAdapter(Params).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise PipelineError(f"{path}: not found; run from the top of the repository") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (UnicodeDecodeError, OSError) as error:
         raise PipelineError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    return parse_params(text, str(path))
+
+
+def parse_params(text: str, origin: str) -> Params:
+    """Return the validated parameters of a YAML text; `origin` names it in errors, as in `load_params`."""
+    try:
+        return _PARAMS.validate_python(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise PipelineError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        raise PipelineError(f"{path}: {'; '.join(_fault(item) for item in error.errors())}") from None
-
-
-def _fault(item: dict) -> str:
-    """One pydantic fault as `section.key: what was found, what was expected`."""
-    name = ".".join(str(part) for part in item["loc"] if part != "[key]")  # pydantic's mark of a refused key
-    if item["type"] == "missing":
-        return f"{name} is missing: add it"
-    if item["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"{name} is not a known key: remove it or mend the spelling"
-    if item["type"] == "dataclass_type":
-        return f"{name or 'the file'} is {item['input']!r}: expected a section of keys"
-    message = item["msg"].removeprefix("Value error, ")
-    return f"{name} is {item['input']!r}: {message}" if name else message
+        raise PipelineError(f"{origin}: {format_errors(error.errors(), _PARAMS.json_schema())}") from None

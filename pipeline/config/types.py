@@ -1,109 +1,76 @@
-"""The values of which params.yaml is made: names, bounded numbers, the shapes of nets, the recipe of a training."""
+"""The values of which params.yaml is made: names, bounded numbers, the widths of nets, the recipe of a training."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired, Required
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, with_config
 from pydantic.dataclasses import dataclass
+from typing_extensions import TypedDict  # pydantic refuses typing.TypedDict before Python 3.12
 
-FusionName = Literal[
-    "rgb", "lidar", "early", "late", "late_frozen", "concat", "add", "hadamard", "matmul", "gated", "attention"
-]
 DownsampleName = Literal["maxpool", "strided", "strided_extra"]
 NormName = Literal["none", "batch"]
 TuningName = Literal["projector_only", "full"]
 
 
-def no_bool(value: Any) -> Any:
+def refuse_bool(value: Any) -> Any:
+    """Return `value`; raise ValueError if it is a bool, which pydantic takes for a number."""
     if isinstance(value, bool):
         raise ValueError("expected a number")
     return value
 
 
 def distinct(values: list) -> list:
+    """Return `values`; raise ValueError if one of them stands twice."""
     if len(set(values)) < len(values):
         raise ValueError("expected each of them once")
     return values
 
 
 # Floats may come as strings: DVC writes 1e-05, which YAML 1.1 does not take for a number.
-PositiveFloat = Annotated[float, BeforeValidator(no_bool), Field(gt=0, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(strict=True, gt=0)]
+EvenInt = Annotated[int, Field(strict=True, ge=2, multiple_of=2)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-Share = Annotated[float, BeforeValidator(no_bool), Field(gt=0, lt=1)]
-Widths = list[PositiveInt]
+Share = Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, lt=1)]
+Dims = list[PositiveInt]
 Severities = Annotated[list[PositiveFloat], Field(min_length=1), AfterValidator(distinct)]
 Portions = Annotated[list[Annotated[PositiveFloat, Field(le=1)]], Field(min_length=1), AfterValidator(distinct)]
-Branch = Annotated[Widths, Field(min_length=1, max_length=6)]  # each width halves the 64 pixels
+Channels = Annotated[Dims, Field(min_length=1, max_length=6)]  # each convolution halves the 64 pixels
 STRICT = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True, config=STRICT)
-class LateNet:
-    """Each modality alone down to a vector of `embed_dim` values; the vectors meet in the head, or one goes there alone."""
+@with_config(STRICT)
+class Widths(TypedDict):
+    """The widths of one fusion net. Which of them a fusion takes is known by its builder in models/fusion.py alone."""
 
-    channels: Branch
-    embed_dim: PositiveInt
-    head_dims: Widths
-
-
-@dataclass(frozen=True, config=STRICT)
-class EarlyNet:
-    """Both modalities stacked before the first convolution."""
-
-    channels: Branch
-    head_dims: Widths
+    channels: Required[Channels]  # of each encoder
+    shared_channels: NotRequired[Dims]  # of the convolutions after the fusion
+    embed_dim: NotRequired[PositiveInt]  # of each sensor's embedding
+    head_dims: Required[Dims]
+    num_heads: NotRequired[PositiveInt]  # of the attention
 
 
-@dataclass(frozen=True, config=STRICT)
-class IntermediateNet:
-    """Feature maps meet after `channels`; convolutions `shared_channels` and the head follow."""
-
-    channels: Branch
-    shared_channels: Widths
-    head_dims: Widths
-
-    @model_validator(mode="after")
-    def _leave_a_pixel(self) -> "IntermediateNet":
-        if len(self.channels) + len(self.shared_channels) > 6:
-            raise ValueError("channels and shared_channels have over 6 widths together, and each halves the 64 pixels")
-        return self
+def fitting(widths: Widths) -> Widths:
+    """Return `widths`; raise ValueError if no pixel would be left or the heads do not divide the channels."""
+    channels, heads = widths["channels"], widths.get("num_heads", 1)
+    if len(channels) + len(widths.get("shared_channels", [])) > 6:
+        raise ValueError("channels and shared_channels have over 6 widths together, and each halves the 64 pixels")
+    if channels[-1] % heads:
+        raise ValueError(f"{channels[-1]} channels cannot be shared evenly among {heads} heads")
+    return widths
 
 
-@dataclass(frozen=True, config=STRICT, kw_only=True)
-class AttentionNet(IntermediateNet):
-    num_heads: PositiveInt
-
-    @model_validator(mode="after")
-    def _share_channels_evenly(self) -> "AttentionNet":
-        if self.channels[-1] % self.num_heads:
-            raise ValueError(f"{self.channels[-1]} channels cannot be shared evenly among {self.num_heads} heads")
-        return self
-
-
-@dataclass(frozen=True, config=STRICT)
-class Nets:
-    rgb: LateNet
-    lidar: LateNet
-    early: EarlyNet
-    late: LateNet
-    late_frozen: LateNet
-    concat: IntermediateNet
-    add: IntermediateNet
-    hadamard: IntermediateNet
-    matmul: IntermediateNet
-    gated: IntermediateNet
-    attention: AttentionNet
+Nets = Annotated[dict[str, Annotated[Widths, AfterValidator(fitting)]], Field(min_length=1)]
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Recipe:
     """How weights are found: Adam, a linear warm-up over the share `warmup_fraction` of all steps, then the schedule.
 
-    A gradient longer than `grad_clip_norm` is shortened to it; null leaves all as they are.
+    A gradient longer than `grad_clip_norm` is scaled down to it; null sets no limit.
     """
 
     lr: PositiveFloat
     batch_size: PositiveInt
-    warmup_fraction: Annotated[float, BeforeValidator(no_bool), Field(ge=0, lt=1)]
+    warmup_fraction: Annotated[float, BeforeValidator(refuse_bool), Field(ge=0, lt=1)]
     schedule: Literal["cosine", "constant"]
     grad_clip_norm: PositiveFloat | None

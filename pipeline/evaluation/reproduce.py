@@ -9,9 +9,7 @@ from pipeline.core.checkpoints import restore
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json
 from pipeline.core.runs import RUNS, checkpoint_path
-from pipeline.models.cilp import CrossModalClassifier
 from pipeline.models.fusion import FusionNet, build_fusion
-from pipeline.transfer.chain import build_classifier
 
 # figures are stored to 6 digits, and a CPU repeats them; a GPU picks its kernels, and with them its rounding, by shape
 TOLERANCE = {"cpu": 2e-6, "cuda": 0.02}
@@ -20,11 +18,6 @@ TOLERANCE = {"cpu": 2e-6, "cuda": 0.02}
 def restore_cell(cell: str, seed: int, device: torch.device) -> FusionNet:
     """Restore the net of one seed of a cell such as `late-maxpool`."""
     return restore(checkpoint_path(RUNS / "fusion" / cell, seed), "fusion", build_fusion, device)
-
-
-def restore_classifier(tuning: str, seed: int, device: torch.device) -> CrossModalClassifier:
-    """Restore the RGB classifier of one seed and tuning."""
-    return restore(checkpoint_path(RUNS / "classify" / tuning, seed), "classify", build_classifier, device)
 
 
 def assert_reproduced(run: str, metrics: Mapping[str, Any], tolerance: float) -> None:

@@ -6,12 +6,15 @@ al. 2017 and cross-attention Vaswani et al. 2017. Shapes: B batch, C channels, H
 0 means sphere. A new fusion: a class here, an entry in FUSIONS, its widths in params.yaml, a test.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from inspect import Parameter, signature
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pipeline.core.errors import PipelineError
 from pipeline.core.sensors import IMAGE_SIZE, RGB_CHANNELS, XYZA_CHANNELS
 from pipeline.models.blocks import Normalize, conv_trunk, flattened_size, mlp
 
@@ -196,17 +199,33 @@ def intermediate(
     channels: Sequence[int],
     shared_channels: Sequence[int],
     head_dims: Sequence[int],
-    **options: int,
 ) -> FusionNet:
-    """Build a net whose feature maps meet after `channels`; the trunk `shared_channels` and the head see both."""
+    """Build a net whose feature maps meet after `channels`; the trunk `shared_channels` and the head see both.
+
+    `fusion(C, H)` builds the module that joins two maps (B, C, H, H).
+    """
     side = IMAGE_SIZE >> len(channels)
-    fuse = fusion(channels[-1], side, **options)
+    fuse = fusion(channels[-1], side)
     widths = [fuse.channel_multiplier * channels[-1], *shared_channels]
     shared, head = conv_trunk(widths, downsample), mlp([flattened_size(side, widths), *head_dims, 1])
     rgb, lidar = (conv_trunk([first, *channels], downsample) for first in (RGB_CHANNELS, XYZA_CHANNELS))
     return FusionNet(rgb, nn.Sequential(points, lidar), fuse, nn.Sequential(shared, nn.Flatten(), head))
 
 
+def attention(
+    points: nn.Module,
+    downsample: str,
+    channels: Sequence[int],
+    shared_channels: Sequence[int],
+    head_dims: Sequence[int],
+    num_heads: int,
+) -> FusionNet:
+    """Build an intermediate net that joins its maps by cross-attention of `num_heads` heads."""
+    fusion = partial(Attention, num_heads=num_heads)
+    return intermediate(fusion, points, downsample, channels, shared_channels, head_dims)
+
+
+# Arguments of a builder: the module that normalizes xyza points, the downsampling, then the widths in params.yaml.
 FUSIONS: dict[str, Callable[..., FusionNet]] = {
     "rgb": rgb_only,
     "lidar": lidar_only,
@@ -218,16 +237,38 @@ FUSIONS: dict[str, Callable[..., FusionNet]] = {
     "hadamard": partial(intermediate, lambda *_: Hadamard()),
     "matmul": partial(intermediate, lambda *_: Matmul()),
     "gated": partial(intermediate, lambda channels, _: Gated(channels)),
-    "attention": partial(intermediate, Attention),
+    "attention": attention,
 }
 
 
+def check_widths(fusion: str, widths: Mapping[str, Any]) -> None:
+    """Raise PipelineError, by full key of params.yaml, unless the builder of `fusion` takes exactly these `widths`."""
+    if fusion not in FUSIONS:
+        raise PipelineError(
+            f"fusion.nets.{fusion} is not a fusion of pipeline/models/fusion.py: expected one of {', '.join(FUSIONS)}; "
+            "remove it, or add its builder to FUSIONS"
+        )
+    _, _, *parameters = signature(FUSIONS[fusion]).parameters.values()
+    names = [parameter.name for parameter in parameters]
+    required = [parameter.name for parameter in parameters if parameter.default is Parameter.empty]
+    errors = [f"fusion.nets.{fusion}.{name} is missing: add it" for name in required if name not in widths]
+    errors += [
+        f"fusion.nets.{fusion}.{name} is not a width of {fusion}, which takes {', '.join(names)}: remove it"
+        for name in widths
+        if name not in names
+    ]
+    if errors:
+        raise PipelineError("; ".join(errors))
+
+
 def build_fusion(
-    fusion: str, downsample: str, widths: dict, depth_mean: float = 0.0, depth_std: float = 1.0
+    fusion: str, downsample: str, widths: Mapping[str, Any], depth_mean: float = 0.0, depth_std: float = 1.0
 ) -> FusionNet:
     """Build the net of one cell; `widths` are the arguments of its builder, as in `fusion.nets` of params.yaml.
 
     Points are centred `depth_mean` units ahead and scaled by `depth_std`, equally on all axes so that shapes stay true.
+    Raises PipelineError if there is no such fusion or its builder takes other widths.
     """
+    check_widths(fusion, widths)
     mean, std = [0.0, depth_mean, 0.0, 0.0], [depth_std, depth_std, depth_std, 1.0]  # x, y, z, mask
     return FUSIONS[fusion](Normalize(mean, std), downsample, **widths)

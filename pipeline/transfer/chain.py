@@ -48,6 +48,11 @@ def load_chain(seed: int, device: torch.device) -> Chain:
     )
 
 
+def load_classifier(tuning: str, seed: int, device: torch.device) -> CrossModalClassifier:
+    """Load the RGB classifier of one tuning; raises PipelineError if its checkpoint is absent or of another kind."""
+    return restore(checkpoint_path(RUNS / "classify" / tuning, seed), "classify", build_classifier, device)
+
+
 def read_descriptions(seed: int) -> dict[str, dict[str, Any]]:
     """Return what the checkpoint of each net says of itself, by the name of its stage."""
     return {stage: load_checkpoint(checkpoint_path(RUNS / stage, seed))[1] for stage in Chain._fields}

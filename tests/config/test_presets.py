@@ -1,51 +1,74 @@
-"""params.yaml and its three presets: whole, of one shape, and what they say they are."""
+"""The presets of the repository: valid, with nothing but differences, and what they say they are."""
 
 import re
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import chdir
 from itertools import product
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
 
-from pipeline.config.params import load_params
-from pipeline.config.types import DownsampleName, FusionName
+from pipeline.config.params import parse_params
+from pipeline.models.blocks import DOWNSAMPLE
 from pipeline.models.cilp import CILP, LidarClassifier, build_projector
-from pipeline.models.fusion import build_fusion
+from pipeline.models.fusion import FUSIONS, build_fusion, check_widths
+from pipeline.tools.presets import default_params
 from support.commands import ROOT
+from support.presets import preset_params
 
-PRESETS = "smoke", "course", "full"
-OPEN = ("matrix", "counts")  # sections whose keys are the preset's own
-
-
-def keys(section: Any, name: str = "") -> list[str]:
-    """Every key by its full name, in order."""
-    if not isinstance(section, dict) or name in OPEN:
-        return [name]
-    return [name, *(f"{name}.{key}" for each in section for key in keys(section[each], each))]
+PRESETS = sorted(path.stem for path in (ROOT / "presets").iterdir())
 
 
 def parameters(module: Any) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def values(section: dict, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value by its full key."""
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from values(value, f"{name}{key}.")
+        else:
+            yield name + key, value
+
+
+def test_the_presets_are_known_and_lie_nowhere_else():
+    assert PRESETS == ["course", "full", "smoke"] and not [*ROOT.glob("smoke*"), *ROOT.glob("course*")]
+
+
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_is_valid_and_has_the_keys_of_params_in_their_order(preset):
-    load_params(ROOT / f"{preset}.yaml")
-    own, default = (yaml.safe_load((ROOT / f"{name}.yaml").read_text()) for name in (preset, "params"))
-    assert keys(own) == keys(default) and "fusion.nets" in " ".join(keys(own))
+def test_a_preset_is_valid_and_every_fusion_gets_its_widths(preset):
+    params = parse_params(preset_params(preset), preset)
+    for fusion, widths in params.fusion.nets.items():
+        check_widths(fusion, widths)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_holds_only_what_differs(preset):
+    with chdir(ROOT):
+        default = dict(values(yaml.safe_load(default_params())))
+    own = dict(values(yaml.safe_load((ROOT / "presets" / f"{preset}.yaml").read_text())))
+    assert own and not [key for key, value in own.items() if key in default and default[key] == value]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_says_how_long_it_takes(preset):
-    head = (ROOT / f"{preset}.yaml").read_text().split("\n\n")[0]
+    head = (ROOT / "presets" / f"{preset}.yaml").read_text().split("\n\n")[0]
     assert all(line.startswith("#") for line in head.splitlines())
-    assert re.search(r"\b(\d+|an?) (second|minute|hour)s?\b", head), head
+    assert re.search(r"\b(\d+|an?) (second|minute|hour)s?\b", head, re.I), head
+
+
+def test_smoke_is_small():
+    params = parse_params(preset_params("smoke"), "smoke")
+    assert list(params.matrix) == ["late-maxpool", "concat-maxpool", "rgb-maxpool", "late-strided"]
+    assert {cell.epochs for cell in params.matrix.values()} == {1} and len(params.seeds) == 2
+    assert max(params.cilp.epochs, params.project.epochs) <= 2
 
 
 def test_course_has_the_published_nets_split_and_epochs():
-    params = load_params(ROOT / "course.yaml")
-    nets = {name: build_fusion(name, "maxpool", widths) for name, widths in asdict(params.fusion.nets).items()}
+    params = parse_params(preset_params("course"), "course")
+    nets = {name: build_fusion(name, "maxpool", widths) for name, widths in params.fusion.nets.items()}
     assert {name: parameters(nets[name]) for name in ("rgb", "concat", "add", "hadamard", "matmul")} == {
         "rgb": 13_128_351,
         "concat": 13_015_851,
@@ -61,12 +84,12 @@ def test_course_has_the_published_nets_split_and_epochs():
     assert parameters(build_projector(cilp.embed_dim, project.hidden_dims, 3200)) == sum(widths)
     assert params.prepare.split == "course" and params.prepare.course_scenes == 320
     assert {cell.epochs for cell in params.matrix.values()} == {20}
-    assert (cilp.epochs, project.epochs, params.classify.everything.epochs) == (3, 40, 5)
-    assert (params.fusion.lr, cilp.lr, project.lr, params.classify.everything.lr) == (1e-4, 1e-4, 1e-3, 1e-3)
+    assert (cilp.epochs, project.epochs, params.classify.full.epochs) == (3, 40, 5)
+    assert (params.fusion.lr, cilp.lr, project.lr, params.classify.full.lr) == (1e-4, 1e-4, 1e-3, 1e-3)
 
 
 def test_full_has_every_fusion_with_every_downsampling_over_five_seeds():
-    params = load_params(ROOT / "full.yaml")
-    every = product(get_args(FusionName), get_args(DownsampleName))
+    params = parse_params(preset_params("full"), "full")
+    every = product(FUSIONS, DOWNSAMPLE)
     assert set(params.matrix) == {"-".join(cell) for cell in every} and len(params.seeds) == 5
-    assert set(params.curve.fusions) == set(get_args(FusionName))
+    assert set(params.curve.fusions) == set(FUSIONS)

@@ -4,13 +4,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
-from pipeline.config.types import FusionName
+from pipeline.models.fusion import FUSIONS
 from pipeline.tools.simulator.simulate import simulate
+from pipeline.version import __version__
 from support.commands import ROOT
+from support.presets import preset_params
 
 
 def pipeline(*arguments: str | Path, cwd: Path = ROOT) -> tuple[int, str, str]:
@@ -54,10 +55,10 @@ def test_check_says_by_its_exit_code_what_it_found(some_scenes: Path, tmp_path: 
     assert (code, err) == (3, "") and "40 pairs, 0 errors, 1 warning" in out
     (folder / "cubes/rgb/0001.png").unlink()
     code, out, err = pipeline("check", folder, "--json")
-    told = json.loads(out)
-    assert (code, err) == (1, "") and told["pairs"] == 39
-    assert [fault["code"] for fault in told["errors"]] == ["unpaired"]
-    assert sorted(fault["code"] for fault in told["warnings"]) == ["imbalance", "stray"]
+    report = json.loads(out)
+    assert (code, err) == (1, "") and report["pairs"] == 39
+    assert [issue["code"] for issue in report["errors"]] == ["unpaired"]
+    assert sorted(issue["code"] for issue in report["warnings"]) == ["imbalance", "stray"]
 
 
 def test_check_names_every_fault_on_a_line_of_its_own(some_scenes: Path, tmp_path: Path) -> None:
@@ -67,8 +68,7 @@ def test_check_names_every_fault_on_a_line_of_its_own(some_scenes: Path, tmp_pat
     picture.write_bytes(b"no picture")
     code, out, err = pipeline("check", folder)
     assert (code, err) == (1, "") and out.startswith(f"{folder}: 40 pairs, 2 errors, 0 warnings\n")
-    told = [line for line in out.splitlines() if ": found " in line]
-    first, second = sorted(told)
+    first, second = sorted(line for line in out.splitlines() if ": found " in line)
     assert first.startswith(f"  {depth}: found ") and second.startswith(f"  {picture}: found ")
 
 
@@ -76,7 +76,7 @@ def test_check_of_an_absent_folder_is_one_line(tmp_path: Path) -> None:
     code, out, err = pipeline("check", tmp_path / "nowhere")
     assert (code, err) == (1, "") and "0 pairs, 1 error, 0 warnings" in out
     line = f"  {tmp_path / 'nowhere'}: found nothing; expected a folder; restore it or simulate a set"
-    assert [told for told in out.splitlines() if ": found " in told] == [line]
+    assert [each for each in out.splitlines() if ": found " in each] == [line]
 
 
 def test_explore_without_fiftyone_names_the_extra(raw_folder: Path, tmp_path: Path) -> None:
@@ -90,13 +90,51 @@ def test_a_senseless_option_is_refused_before_any_work(tmp_path: Path) -> None:
     assert code == 2 and "scenes" in err and "Traceback" not in err and not list(tmp_path.iterdir())
 
 
-def test_params_says_what_is_asked_for_and_refuses_an_unknown_fusion(tmp_path: Path) -> None:
-    whole = (ROOT / "smoke.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(whole)
+def test_params_prints_what_will_run_and_refuses_an_unknown_fusion(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(preset_params("smoke"))
     code, out, _ = pipeline("params", cwd=tmp_path)
     assert code == 0 and "4 cells: late-maxpool, concat-maxpool, rgb-maxpool, late-strided" in out
     assert "device: " in out and "float" in out
-    (tmp_path / "params.yaml").write_text(whole.replace("fusion: rgb,", "fusion: middle,"))
+    (tmp_path / "params.yaml").write_text(preset_params("smoke").replace("fusion: rgb,", "fusion: middle,"))
     code, _, err = pipeline("params", cwd=tmp_path)
     assert code == 1 and err.startswith("error: params.yaml: matrix.rgb-maxpool.fusion is 'middle'")
-    assert all(f"'{name}'" in err for name in get_args(FusionName)) and "Traceback" not in err
+    assert all(f" {name}" in err for name in FUSIONS) and "Traceback" not in err
+
+
+def test_params_refuses_widths_that_a_fusion_does_not_take(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(preset_params("smoke").replace("embed_dim: 64", "num_heads: 2", 1))
+    code, out, err = pipeline("params", cwd=tmp_path)
+    assert (code, out) == (1, "") and err == (
+        "error: fusion.nets.rgb.embed_dim is missing: add it; fusion.nets.rgb.num_heads is not a width of rgb, which "
+        "takes channels, embed_dim, head_dims: remove it\n"
+    )
+
+
+def test_preset_writes_params_with_the_way_back(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "presets", tmp_path / "presets")
+    (tmp_path / "params.yaml").write_text(preset_params("full"))
+    code, out, err = pipeline("preset", "smoke", "--out", "new.yaml", cwd=tmp_path)
+    assert (code, out) == (1, "") and err.startswith("error: params.yaml: found the preset full, and neither Git nor")
+    default = preset_params("full").split("\n", 1)[1]
+    (tmp_path / "params.yaml").write_text(default)
+    assert pipeline("preset", "smoke", "--out", "new.yaml", cwd=tmp_path) == (0, "new.yaml: preset smoke\n", "")
+    assert (tmp_path / "params.yaml").read_text() == default
+    code, out, err = pipeline("preset", "course", cwd=tmp_path)
+    assert (code, err) == (0, "") and out == "params.yaml: preset course; back: mv params.default.yaml params.yaml\n"
+    code, out, err = pipeline("preset", "nope", cwd=tmp_path)
+    assert (code, out) == (1, "")
+    assert err == "error: presets/nope.yaml: found no such preset, expected one of course, full, smoke\n"
+
+
+def test_the_version_is_printed() -> None:
+    assert pipeline("--version") == (0, f"{__version__}\n", "")
+
+
+def test_help_is_plain_and_imports_nothing_heavy() -> None:
+    code, out, err = pipeline("--help")
+    names = "simulate import check explore params preset data predict export results best".split()
+    assert (code, err) == (0, "") and all(f" {name} " in out for name in names)
+    heavy = "{'torch', 'numpy', 'pandas', 'dvc', 'wandb', 'pydantic', 'PIL'}"
+    script = f"import sys, pipeline.__main__; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr

@@ -26,7 +26,7 @@ EDITS = {
     "pipeline/evaluation/corruptions.py": {"stress", "evaluate"},
     "pipeline/report/significance.py": {"compare", "report"},
     "pipeline/report/style.py": {"compare", "report"},
-    "pipeline/render/images.py": {"compare", "report"},
+    "pipeline/render/images.py": {"report"},
     "pipeline/config/params.py": set(),
     "pipeline/tracking/wandb_run.py": set(),
     "pipeline/tools/importers/archive.py": set(),

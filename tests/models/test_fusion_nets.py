@@ -1,13 +1,11 @@
 """Nets by their published parameter counts, and by what reaches which branch."""
 
-from typing import get_args
-
 import pytest
 import torch
 from torch import nn
 
-from pipeline.config.types import FusionName
-from pipeline.models.fusion import FUSIONS, Add, FusionNet, build_fusion, unimodal_nets
+from pipeline.core.errors import PipelineError
+from pipeline.models.fusion import FUSIONS, Add, FusionNet, build_fusion, check_widths, unimodal_nets
 
 LATE = {"channels": [25, 50, 100], "embed_dim": 100, "head_dims": [100]}
 SMALL = {"channels": [50, 100], "shared_channels": [100], "head_dims": [100]}
@@ -95,8 +93,35 @@ def test_halves_share_the_branches_and_see_one_sensor_each():
     assert rgb(pair[0], pair[0]).equal(rgb(*pair)) and lidar(pair[1], pair[1]).equal(lidar(*pair))
 
 
-def test_params_know_every_fusion_and_no_other():
-    assert set(get_args(FusionName)) == set(FUSIONS)
+WRONG_WIDTHS = {
+    "missing": ("late", {"channels": [4], "head_dims": [4]}, "fusion.nets.late.embed_dim is missing: add it"),
+    "missing heads": ("attention", SMALL, "fusion.nets.attention.num_heads is missing: add it"),
+    "too many": (
+        "add",
+        SMALL | {"embed_dim": 4},
+        "fusion.nets.add.embed_dim is not a width of add, which takes channels, shared_channels, head_dims: remove it",
+    ),
+    "both": (
+        "early",
+        {"channels": [4], "num_heads": 2},
+        "fusion.nets.early.head_dims is missing: add it; "
+        "fusion.nets.early.num_heads is not a width of early, which takes channels, head_dims: remove it",
+    ),
+    "no such fusion": (
+        "mul",
+        SMALL,
+        f"fusion.nets.mul is not a fusion of pipeline/models/fusion.py: expected one of {', '.join(FUSIONS)}; "
+        "remove it, or add its builder to FUSIONS",
+    ),
+}
+
+
+@pytest.mark.parametrize("fusion, widths, message", WRONG_WIDTHS.values(), ids=WRONG_WIDTHS)
+def test_widths_that_a_fusion_does_not_take_are_refused_by_full_key(fusion, widths, message):
+    for refuse in (check_widths, lambda *_: build_fusion(fusion, "maxpool", widths)):
+        with pytest.raises(PipelineError) as caught:
+            refuse(fusion, widths)
+        assert str(caught.value) == message
 
 
 def test_points_are_seen_from_the_centre_in_units_of_the_spread():

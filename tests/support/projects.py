@@ -3,8 +3,10 @@
 import os
 import shutil
 import subprocess
+from contextlib import chdir
 from pathlib import Path
 
+from pipeline.tools.presets import default_params
 from support.commands import ROOT, STAGES, shell, stages_run
 
 LINKED = {".npy", ".png", ".safetensors"}  # the pipeline replaces these files and never writes into one
@@ -19,6 +21,8 @@ def copy_sources(folder: Path) -> None:
         if (ROOT / name).is_file() and not name.startswith("runs/") and name not in ("dvc.lock", "data.dvc"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    with chdir(ROOT):  # params.yaml is the user's to change: it may hold a preset
+        (folder / "params.yaml").write_text(default_params())
 
 
 def make_finished_run(folder: Path) -> None:

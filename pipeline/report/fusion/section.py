@@ -1,10 +1,10 @@
 """The report's sections on the fusion study: its figures, tables and findings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.params import Params
+from pipeline.config.params import Cell, Curve
 from pipeline.core.files import read_npy, read_tsv
 from pipeline.core.runs import RUNS
 from pipeline.core.sensors import CLASS_NAMES
@@ -39,9 +39,8 @@ from pipeline.report.fusion.tables import (
 MAX_ERRORS = 8  # in the picture of predictions; correct predictions fill its two rows
 
 
-def fusion_section(params: Params, test_set: TestSet, pictures: Path) -> dict[str, Any]:
+def fusion_section(matrix: Mapping[str, Cell], curve: Curve, test_set: TestSet, pictures: Path) -> dict[str, Any]:
     """Draw the figures of the study into `pictures` and return its tables, the values of its text and its findings."""
-    matrix, curve = params.matrix, params.curve
     comparison, ablation = compare_fusions(matrix, test_set), compare_downsampling(matrix, test_set)
     few = learning_curve(curve.fusions, curve.scenes, curve.downsample, matrix, test_set, comparison.leader)
     faults = compare_under_faults(matrix, comparison.leader)

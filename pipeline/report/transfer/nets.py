@@ -1,7 +1,7 @@
 """The RGB classifiers of the transfer chain by their keys in runs/ and by their names in the report."""
 
-PROJECTOR_ONLY = "projector"  # tunings of stage classify
-FULL = "everything"
+PROJECTOR_ONLY = "projector_only"  # tunings of stage classify
+FULL = "full"
 
 # net of stage labels -> its name in tables and figures
 NETS = {

@@ -1,52 +1,68 @@
-"""What a run has found, for the terminal: the headline figures beside chance, and where the report lies."""
+"""The headline results of the last run as a table for the terminal, beside chance."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
+from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json
 from pipeline.core.runs import RUNS
 from pipeline.report.cells import best_cell, read_metrics
 from pipeline.report.text import markdown, with_interval
 from pipeline.report.transfer.nets import FULL, PROJECTOR_ONLY
 
-REPORT = RUNS / "report"
+PAGE = RUNS / "report" / "report.html"
+EVALUATION = RUNS / "evaluate" / "metrics.json"
+Metrics = dict[str, Any]
+
+
+class Results(NamedTuple):
+    """The metrics of the last run that the table shows."""
+
+    cells: dict[str, Metrics]  # cell -> its metrics, in the order of the matrix
+    transfer: dict[str, Metrics]  # lidar, cilp, project, classify/projector_only, classify/full
+    chance: float  # accuracy of the most frequent class
+    seeds: int
 
 
 def summary_table() -> str:
-    """Of the workspace's run; raises PipelineError that names what is missing."""
-    summary, evaluated = read_json(REPORT / "summary.json"), read_json(RUNS / "evaluate" / "metrics.json")
-    cells = [name.removeprefix("fusion/") for name in evaluated["trained"] if name.startswith("fusion/")]
-    rows = _fusion(read_metrics(cells)) + _chain(evaluated["trained"], summary["chance"])
-    seeds = len(next(iter(evaluated["accuracies"].values())))
-    spread = f"the mean of {seeds} seeds ± the half-width of its 95% interval" if seeds > 1 else "of one seed"
-    return f"{markdown(rows)}\nTest split, {spread}. The report: {REPORT / 'report.html'}"
+    """Return the table and the path of the report; raises PipelineError that names what the run still lacks."""
+    results = _read_results()
+    spread = f"the mean of {results.seeds} seeds ± the half-width of its 95% interval"
+    rows = _fusion_rows(results.cells) + _transfer_rows(results.transfer, results.chance)
+    return f"{markdown(rows)}\nTest split, {spread if results.seeds > 1 else 'of one seed'}. The report: {PAGE}"
 
 
-def _fusion(figures: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
-    """The leader of each downsampling, by validation loss, and the sensors alone."""
-    by_downsample: dict[str, dict[str, dict]] = {}
-    for name, metrics in figures.items():
+def _read_results() -> Results:
+    if not PAGE.exists():
+        raise PipelineError(f"{PAGE}: not found; run `dvc repro` to make it")
+    evaluation = read_json(EVALUATION)
+    trained = evaluation["trained"]
+    cells = read_metrics([name.removeprefix("fusion/") for name in trained if name.startswith("fusion/")])
+    seeds = len(next(iter(evaluation["accuracies"].values())))
+    return Results(cells, trained, next(iter(cells.values()))["chance"], seeds)
+
+
+def _fusion_rows(cells: dict[str, Metrics]) -> list[dict[str, str]]:
+    """Return the single sensors, then the best cell of each downsampling by validation loss."""
+    by_downsample: dict[str, dict[str, Metrics]] = {}
+    for name, metrics in cells.items():
         by_downsample.setdefault(name.split("-")[1], {})[name] = metrics
-    leaders = {best_cell(group): f"best of {len(group)} with {word}" for word, group in by_downsample.items()}
-    alone = {name: "one sensor" for name in figures if name.split("-")[0] in ("rgb", "lidar")}
+    labels = {name: "one sensor" for name in cells if name.split("-")[0] in ("rgb", "lidar")}
+    labels |= {best_cell(group): f"best of {len(group)} with {name}" for name, group in by_downsample.items()}
+    return [_row(f"{name} ({label})", cells[name], "accuracy", cells[name]["chance"]) for name, label in labels.items()]
+
+
+def _transfer_rows(transfer: dict[str, Metrics], chance: float) -> list[dict[str, str]]:
+    cilp, projector = transfer["cilp"], transfer[f"classify/{PROJECTOR_ONLY}"]
     return [
-        _row(f"{name} ({why})", figures[name], "accuracy", f"{figures[name]['chance']:.4f}")
-        for name, why in (alone | leaders).items()
+        _row("LiDAR classifier", transfer["lidar"], "accuracy", chance),
+        _row("CILP, RGB to LiDAR, top-1", cilp, "top1", cilp["chance_top1"]),
+        _row("CILP, RGB to LiDAR, top-5", cilp, "top5", cilp["chance_top5"]),
+        _row("projector, R2", transfer["project"], "r2", 0.0),
+        _row("RGB in LiDAR space, zero-shot", projector, "zero_shot_accuracy", chance),
+        _row("RGB in LiDAR space, projector tuned", projector, "accuracy", chance),
+        _row("RGB in LiDAR space, fully tuned", transfer[f"classify/{FULL}"], "accuracy", chance),
     ]
 
 
-def _chain(trained: dict[str, dict[str, Any]], chance: float) -> list[dict[str, str]]:
-    told = f"{chance:.4f}"
-    cilp, projector = trained["cilp"], trained[f"classify/{PROJECTOR_ONLY}"]
-    return [
-        _row("LiDAR classifier", trained["lidar"], "accuracy", told),
-        _row("CILP, RGB to LiDAR, top-1", cilp, "top1", f"{cilp['chance_top1']:.4f}"),
-        _row("CILP, RGB to LiDAR, top-5", cilp, "top5", f"{cilp['chance_top5']:.4f}"),
-        _row("projector, R2", trained["project"], "r2", "0.0000"),
-        _row("RGB in LiDAR space, zero-shot", projector, "zero_shot_accuracy", told),
-        _row("RGB in LiDAR space, projector tuned", projector, "accuracy", told),
-        _row("RGB in LiDAR space, fully tuned", trained[f"classify/{FULL}"], "accuracy", told),
-    ]
-
-
-def _row(name: str, metrics: dict[str, Any], figure: str, chance: str) -> dict[str, str]:
-    return {"net": name, "test": with_interval(metrics, figure), "chance": chance}
+def _row(name: str, metrics: Metrics, metric: str, chance: float) -> dict[str, str]:
+    return {"net": name, "test": with_interval(metrics, metric), "chance": f"{chance:.4f}"}

@@ -53,11 +53,12 @@ def build_dataset(folder: Path, name: str | None, splits: SceneSplits, predictio
     """
     fo = _fiftyone()
     frames, angles = _frames(folder), read_angles(folder, CLASSES[0])
+    rays = _rays(*angles)
     with _new_dataset(fo, name) as dataset:
         media = _media_folder(folder, name).absolute()
         with atomic_folder(media) as part:
             for frame in tqdm(frames, desc="explore", unit="pair", disable=None):
-                _write_media(part, frame.pair, angles)
+                _write_media(part, frame.pair, rays)
         dataset.add_group_field("group", default=SLICES[0])
         dataset.add_samples(_samples(fo, frames, media, splits, predictions), progress=False)
         dataset.info = {"azimuth": angles[0].tolist(), "zenith": angles[1].tolist(), CAMERA_VIEW_KEY: True}
@@ -163,14 +164,23 @@ def _stem(pair: Pair) -> str:
     return f"{CLASSES[pair.label]}-{pair.scene:04d}"
 
 
-def _write_media(folder: Path, pair: Pair, angles: tuple[np.ndarray, np.ndarray]) -> None:
+def _rays(azimuth: np.ndarray, zenith: np.ndarray) -> np.ndarray:
+    """Return the unit vectors (3, H, W) of the sensor's angles (H,) and (W,) in radians."""
+    import torch  # slow to import
+
+    from pipeline.data.geometry import ray_directions
+
+    return ray_directions(torch.tensor(azimuth), torch.tensor(zenith)).numpy()
+
+
+def _write_media(folder: Path, pair: Pair, rays: np.ndarray) -> None:
     """Write the media that show a LiDAR frame in the App: a picture, a point cloud, and a 3D scene around it."""
     import fiftyone as fo
 
     depth, stem = read_depth(pair.lidar), _stem(pair)
     with atomic(folder / f"{stem}.png") as part:
         Image.fromarray(colorize_depth(to_camera_view(depth))).save(part, "PNG")
-    points, colors = point_cloud(depth, *angles)
+    points, colors = point_cloud(depth, rays)
     write_pcd(folder / f"{stem}.pcd", points, colors)
     center = points.mean(axis=0) if len(points) else np.array([0, 25, 0])
     position = (center + [5, -9, 4]).tolist()  # a few cube edges away, to the right and above

@@ -1,4 +1,4 @@
-"""How the nets that name classes are built from their checkpoints."""
+"""Which function builds a net that predicts classes, by the kind in its checkpoint."""
 
 from collections.abc import Callable
 

@@ -1,7 +1,8 @@
-"""A checkpoint ready for use: what the sensors wrote goes in, logits come out. All preprocessing is inside."""
+"""Trained nets with their preprocessing inside: raw sensor values in, logits out."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,61 +15,62 @@ from pipeline.tools.inference.builders import BUILDERS
 
 
 class RgbModule(nn.Module):
-    """A net that sees RGB alone."""
+    """Classify RGB images."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, rgb: Tensor) -> Tensor:
-        """(B, 64, 64, 4) uint8 RGBA as in a PNG file -> (B,) logits, above 0 means sphere."""
+        """Return logits, above 0 for a sphere: (B, 64, 64, 4) uint8 RGBA as in a PNG file -> (B,)."""
         return self.net(to_image_tensor(rgb))
 
 
 class LidarModule(nn.Module):
-    """A net that sees LiDAR alone."""
+    """Classify LiDAR depth maps."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, depth: Tensor) -> Tensor:
-        """(B, 64, 64) float32 ranges, 50 = no return -> (B,) logits, above 0 means sphere."""
+        """Return logits, above 0 for a sphere: (B, 64, 64) float32 ranges, 50 = no return -> (B,)."""
         return self.net(depth.unsqueeze(1))
 
 
 class PairModule(nn.Module):
-    """A fusion net, with the angles of the sensor that it was trained on."""
+    """Classify pairs by a fusion net; `rays` (3, H, W) are the directions of the sensor on which it was trained."""
 
     def __init__(self, net: nn.Module, rays: Tensor) -> None:
         super().__init__()
         self.net = net
-        self.register_buffer("rays", rays)  # (3, H, W)
+        self.rays: Tensor
+        self.register_buffer("rays", rays)
 
     def forward(self, rgb: Tensor, depth: Tensor) -> Tensor:
-        """(B, 64, 64, 4) uint8 RGBA, (B, 64, 64) float32 ranges -> (B,) logits, above 0 means sphere."""
+        """Return logits, above 0 for a sphere: (B, 64, 64, 4) uint8 RGBA, (B, 64, 64) float32 ranges -> (B,)."""
         return self.net(to_image_tensor(rgb), xyza(depth, self.rays))
 
 
 @dataclass(frozen=True)
 class Deployable:
-    """A net and what it wants."""
+    """A net ready for use and the inputs that it takes."""
 
     module: nn.Module
     sensors: tuple[str, ...]  # the arguments of `module`, in order, by the names of their raw folders
-    about: dict  # what the checkpoint says of itself
+    about: dict[str, Any]  # the description in the checkpoint
 
 
 def load_deployable(path: Path, device: torch.device) -> Deployable:
-    """A net that names classes, from its checkpoint; raises PipelineError if the file holds none."""
+    """Load a net that predicts classes from its checkpoint; raises PipelineError if the file holds none."""
     if not path.is_file():
         raise PipelineError(f"{path}: found no file; expected one such as runs/lidar/models/seed0.safetensors")
     about = load_checkpoint(path)[1]
     kind = about.get("kind")
-    if kind not in ("fusion", "lidar", "classify"):
+    if kind not in BUILDERS:
         raise PipelineError(
-            f"{path}: found a net of kind {kind}, which names no class; "
-            f"expected one of runs/fusion/*, runs/lidar or runs/classify/*"
+            f"{path}: found a net of kind {kind}, which predicts no class; "
+            "expected one of runs/fusion/*, runs/lidar or runs/classify/*"
         )
     net = restore(path, kind, BUILDERS[kind], device)
     if kind == "classify":

@@ -1,4 +1,4 @@
-"""The best of all experiments: what Git holds of them, by which figure they are put in order, and a true queue."""
+"""The best of all experiments: what Git holds of them, the figure that puts them in order, and a real queue."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pipeline.core.errors import PipelineError
-from pipeline.tools.experiments.ranking import best, ranked
+from pipeline.tools.experiments.ranking import format_ranking, rank_trainings
 from pipeline.tools.experiments.revisions import Training, arrays_here, trainings
 from support.commands import shell
 
@@ -18,7 +18,7 @@ def metrics(val_loss: float, accuracy: float = 0.9) -> dict:
     return {"val_loss": val_loss, "val_loss_ci95": 0.01, "accuracy": accuracy, "accuracy_ci95": 0.02, "chance": 0.5}
 
 
-def trained(place: str, cell: str, figures: dict, arrays: str = "a.dir", **params) -> Training:
+def make_training(place: str, cell: str, figures: dict, arrays: str = "a.dir", **params) -> Training:
     params = {f"matrix.{cell}.fusion": cell.split("-")[0], f"matrix.{cell}.epochs": 4, "fusion.lr": 1e-3} | params
     return Training(cell, params, figures, arrays, [place])
 
@@ -65,6 +65,16 @@ def test_every_training_of_workspace_commits_and_experiments_is_found_once(histo
     assert arrays_here() == "a.dir"
 
 
+def test_a_project_below_the_top_of_its_repository_is_read(tmp_path, monkeypatch):
+    below = tmp_path / "below"
+    below.mkdir()
+    write(below, {ADD: 0.2})
+    shell(tmp_path, "git init -q . && git add -A && git commit -qm first")
+    monkeypatch.chdir(below)
+    write(below, {ADD: 0.1})
+    assert [each.metrics["val_loss"] for each in trainings()] == [0.1, 0.2]
+
+
 def test_a_cell_that_left_the_matrix_or_lost_its_figures_does_not_count(history):
     (history / "params.yaml").write_text(yaml.safe_dump({"matrix": {LATE: {}}}))
     (history / "runs" / "fusion" / LATE / "metrics.json").write_text("{")
@@ -91,46 +101,49 @@ def test_nothing_trained_yet_is_one_clear_error(tmp_path, monkeypatch):
 
 def test_the_best_is_chosen_by_validation_and_not_by_test():
     found = [
-        trained("workspace", LATE, metrics(0.2, accuracy=1.0)),
-        trained("quick-fox", ADD, metrics(0.1, accuracy=0.8)),
+        make_training("workspace", LATE, metrics(0.2, accuracy=1.0)),
+        make_training("quick-fox", ADD, metrics(0.1, accuracy=0.8)),
     ]
-    assert [each.cell for each in ranked(found, "a.dir")] == [ADD, LATE]
-    said = best(found, "a.dir", top=10)
-    assert f"2 trainings in 2 places (workspace, commits, experiments): {ADD} of quick-fox." in said
-    assert "validation loss 0.100000 ± 0.010000, test accuracy 0.8000 ± 0.0200; chance 0.5." in said
-    assert "0 of the 1 others lie within its 95% interval" in said and "dvc exp apply quick-fox" in said
+    assert [each.cell for each in rank_trainings(found, "a.dir")] == [ADD, LATE]
+    text = format_ranking(found, "a.dir", top=10)
+    assert f"2 trainings in 2 places (workspace, commits, experiments): {ADD} of quick-fox." in text
+    assert "validation loss 0.100000 ± 0.010000, test accuracy 0.8000 ± 0.0200; chance 0.5." in text
+    assert "0 of the 1 others lie within its 95% interval" in text and "dvc exp apply quick-fox" in text
 
 
 def test_neighbours_within_the_interval_are_counted():
-    found = [trained(str(loss), LATE, metrics(loss)) for loss in (0.1, 0.105, 0.11, 0.12)]
-    assert "2 of the 3 others lie within its 95% interval" in best(found, "a.dir", top=1)
+    found = [make_training(str(loss), LATE, metrics(loss)) for loss in (0.1, 0.105, 0.11, 0.12)]
+    assert "2 of the 3 others lie within its 95% interval" in format_ranking(found, "a.dir", top=1)
 
 
 def test_losses_on_other_validation_pairs_are_left_out():
-    found = [trained("workspace", LATE, metrics(0.2)), trained("quick-fox", LATE, metrics(0.1), arrays="b.dir")]
-    assert [each.places for each in ranked(found, "a.dir")] == [["workspace"]]
-    assert [each.places for each in ranked(found, None)] == [["workspace"]]
-    assert "Left out: 1 training on other data" in best(found, "a.dir", top=10)
+    found = [
+        make_training("workspace", LATE, metrics(0.2)),
+        make_training("quick-fox", LATE, metrics(0.1), arrays="b.dir"),
+    ]
+    assert [each.places for each in rank_trainings(found, "a.dir")] == [["workspace"]]
+    assert [each.places for each in rank_trainings(found, None)] == [["workspace"]]
+    assert "Left out: 1 training on other data" in format_ranking(found, "a.dir", top=10)
     with pytest.raises(PipelineError, match="found 2 trainings, 2 of them on other data or another split"):
-        ranked(found, "c.dir")
+        rank_trainings(found, "c.dir")
 
 
 def test_the_table_shows_the_parameters_that_make_a_difference():
     found = [
-        trained("workspace", LATE, metrics(0.2)),
-        trained("quick-fox", LATE, metrics(0.1), **{"fusion.lr": "1e-05"}),
-        trained("quick-fox", ADD, metrics(0.3), **{f"matrix.{ADD}.epochs": 9}),  # the only one of its cell
+        make_training("workspace", LATE, metrics(0.2)),
+        make_training("quick-fox", LATE, metrics(0.1), **{"fusion.lr": "1e-05"}),
+        make_training("quick-fox", ADD, metrics(0.3), **{f"matrix.{ADD}.epochs": 9}),  # the only one of its cell
     ]
-    head, _, first, *_ = best(found, "a.dir", top=2).splitlines()
-    told = [[word.strip() for word in line.strip("|").split("|")] for line in (head, first)]
-    assert told[0] == ["experiment", "cell", "lr", "validation loss", "test accuracy", "chance"]
-    assert told[1][:3] == ["quick-fox", LATE, "1e-05"]
+    head, _, first, *_ = format_ranking(found, "a.dir", top=2).splitlines()
+    rows = [[word.strip() for word in line.strip("|").split("|")] for line in (head, first)]
+    assert rows[0] == ["experiment", "cell", "lr", "validation loss", "test accuracy", "chance"]
+    assert rows[1][:3] == ["quick-fox", LATE, "1e-05"]
 
 
 def test_a_single_seed_has_no_interval():
     alone = metrics(0.1) | {"val_loss_ci95": None, "accuracy_ci95": None}
-    said = best([trained("workspace", LATE, alone)], "a.dir", top=10)
-    assert "validation loss 0.100000, test accuracy 0.9000; chance" in said and "One seed: no interval" in said
+    text = format_ranking([make_training("workspace", LATE, alone)], "a.dir", top=10)
+    assert "validation loss 0.100000, test accuracy 0.9000; chance" in text and "One seed: there is no interval" in text
 
 
 @pytest.mark.slow
@@ -147,8 +160,8 @@ def test_a_queue_of_experiments_is_run_listed_compared_and_judged(project):
     assert "fusion.lr" in shell(project, f"dvc params diff {' '.join(names)}")
     page = Path(shell(project, f"dvc plots diff {' '.join(names)}").strip().removeprefix("file://")).read_text()
     assert "validation loss, mean over seeds" in page and all(name in page for name in names)
-    said = shell(project, "python -m pipeline best --top 50")
-    rows = [line.split("|")[1:-1] for line in said.splitlines() if line.startswith("| ")]
+    text = shell(project, "python -m pipeline best --top 50")
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| ")]
     losses = [float(row[-3].split("±")[0]) for row in rows[1:]]
-    assert losses == sorted(losses) and all(name in said for name in names)
+    assert losses == sorted(losses) and all(name in text for name in names)
     assert shell(project, "git status --porcelain") == ""  # the queue works in copies

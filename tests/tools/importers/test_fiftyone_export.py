@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.core.sensors import CLASS_NAMES, CLASSES
+from pipeline.data.geometry import ray_directions
 from pipeline.raw.format import DataError, pair_at, read_angles, read_depth
 from pipeline.render.images import point_cloud, to_camera_view
 from pipeline.tools.importers.formats.fiftyone_export import POINTS_NOTE, open_fiftyone
@@ -76,8 +78,8 @@ def by_npy(folder: Path, depth: np.ndarray, stem: str) -> dict:
 
 
 def by_cloud(folder: Path, depth: np.ndarray, stem: str) -> dict:
-    grid = np.deg2rad(0.5 * np.arange(-32, 32)).astype(np.float32)
-    write_pcd(folder / f"data/{stem}.pcd", *point_cloud(depth, grid, grid))
+    grid = torch.tensor(np.deg2rad(0.5 * np.arange(-32, 32)).astype(np.float32))
+    write_pcd(folder / f"data/{stem}.pcd", *point_cloud(depth, ray_directions(grid, grid).numpy()))
     return {"path": f"data/{stem}.pcd"}
 
 

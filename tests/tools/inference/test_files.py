@@ -26,17 +26,17 @@ def checkpoints(prepared, tmp_path_factory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("kind", LOGITS)
 def test_files_give_what_the_prepared_arrays_give(kind, checkpoints, raw_folder, prepared):
-    shipped = load_deployable(checkpoints[kind], CPU)
-    said = list(predict_files(shipped, [raw_folder], 5, CPU))  # 12 pairs in batches of 5, 5 and 2
-    logits = LOGITS[kind](shipped.module.net, load_arrays(prepared, CPU))
-    sphere = [each.probability if each.name == "sphere" else 1 - each.probability for each in said]
+    net = load_deployable(checkpoints[kind], CPU)
+    results = list(predict_files(net, [raw_folder], 5, CPU))  # 12 pairs in batches of 5, 5 and 2
+    logits = LOGITS[kind](net.module.net, load_arrays(prepared, CPU))
+    sphere = [each.probability if each.class_name == "sphere" else 1 - each.probability for each in results]
     np.testing.assert_allclose(sphere, logits.sigmoid(), atol=0.05)  # bfloat16, and batches of another shape
-    assert {each.name for each in said} == {"cube", "sphere"} and logits.std() > 2
-    assert [each.path for each in said] == sorted(each.path for each in said) and len(said) == 12
+    assert {each.class_name for each in results} == {"cube", "sphere"} and logits.std() > 2
+    assert [each.path for each in results] == sorted(each.path for each in results) and len(results) == 12
 
 
-def test_a_net_that_names_no_class_is_refused(checkpoints):
-    with pytest.raises(PipelineError, match="found a net of kind cilp, which names no class; expected one of runs/fu"):
+def test_a_net_that_predicts_no_class_is_refused(checkpoints):
+    with pytest.raises(PipelineError, match="found a net of kind cilp, which predicts no class; expected one of"):
         load_deployable(checkpoints["cilp"], CPU)
 
 
@@ -50,18 +50,18 @@ def test_what_is_no_checkpoint_of_ours_is_refused_with_what_to_name(checkpoints,
         load_deployable(tmp_path / "old.safetensors", CPU)
 
 
-def test_broken_files_are_faults_in_their_place_and_the_rest_is_predicted(checkpoints, raw_folder, tmp_path):
+def test_broken_files_are_issues_in_their_place_and_the_rest_is_predicted(checkpoints, raw_folder, tmp_path):
     folder = tmp_path / "data"
     shutil.copytree(raw_folder, folder)
     (folder / "cubes" / "rgb" / "0001.png").write_bytes(b"no picture")
     (folder / "cubes" / "lidar" / "0003.npy").unlink()
-    said = list(predict_files(load_deployable(checkpoints["fusion"], CPU), [folder], 4, CPU))
-    assert [isinstance(each, Issue) for each in said] == [place in (1, 3) for place in range(12)]
-    assert said[1].path.name == "0001.png" and said[3].path.name == "0003.npy"
+    results = list(predict_files(load_deployable(checkpoints["fusion"], CPU), [folder], 4, CPU))
+    assert [isinstance(each, Issue) for each in results] == [place in (1, 3) for place in range(12)]
+    assert results[1].path.name == "0001.png" and results[3].path.name == "0003.npy"
     whole = list(predict_files(load_deployable(checkpoints["fusion"], CPU), [raw_folder], 4, CPU))
-    left, expected = ([each for place, each in enumerate(all_) if place not in (1, 3)] for all_ in (said, whole))
+    left, expected = ([each for place, each in enumerate(all_) if place not in (1, 3)] for all_ in (results, whole))
     for one, other in zip(left, expected, strict=True):
-        assert one.path.name == other.path.name and one.name == other.name
+        assert one.path.name == other.path.name and one.class_name == other.class_name
         assert one.probability == pytest.approx(other.probability, abs=0.05)
 
 
@@ -70,13 +70,13 @@ def test_a_sensor_with_other_angles_is_refused(checkpoints, raw_folder, tmp_path
     shutil.copytree(raw_folder, folder)
     for name in ("cubes", "spheres"):
         np.save(folder / name / "azimuth.npy", np.linspace(-0.1, 0.1, 64, dtype=np.float32))
-    said = list(predict_files(load_deployable(checkpoints["fusion"], CPU), [folder / "cubes"], 4, CPU))
-    assert all(isinstance(each, Issue) and "other angles" in each.found for each in said)
+    results = list(predict_files(load_deployable(checkpoints["fusion"], CPU), [folder / "cubes"], 4, CPU))
+    assert all(isinstance(each, Issue) and "other angles" in each.found for each in results)
     alone = list(predict_files(load_deployable(checkpoints["lidar"], CPU), [folder / "cubes"], 4, CPU))
     assert all(isinstance(each, Prediction) for each in alone) and len(alone) == 6  # depth needs no angles
 
 
-def test_find_takes_a_pair_once_and_says_what_fits_nothing(raw_folder, tmp_path):
+def test_a_pair_is_found_once_and_what_fits_nothing_is_an_issue(raw_folder, tmp_path):
     home = raw_folder / "cubes"
     notes = tmp_path / "empty" / "notes.txt"
     notes.parent.mkdir()
