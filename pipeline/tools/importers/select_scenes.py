@@ -98,7 +98,12 @@ def _validate(source: Source, scenes: SceneNumbers, frames: Path) -> list[Issue]
         return copied.sub(lambda match: str(source.display_path(match[1])), text).replace(str(frames), source.title)
 
     def rename_issue(issue: Issue) -> Issue:
-        words = {name: rename(getattr(issue, name)) for name in ("found", "expected", "hint")}
-        return replace(issue, path=Path(rename(str(issue.path))), **words)
+        return replace(
+            issue,
+            path=Path(rename(str(issue.path))),
+            found=rename(issue.found),
+            expected=rename(issue.expected),
+            hint=rename(issue.hint),
+        )
 
     return [rename_issue(issue) for issue in validate_folder(index_folder(frames), None).errors]

@@ -215,6 +215,7 @@ def headers(count: int, type: bytes, size: int) -> bytes:
     return info.tobuf(tarfile.GNU_FORMAT) * count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content, words",
     [
@@ -232,6 +233,7 @@ def test_headers_without_end_take_no_memory(tmp_path: Path, content: Callable[[]
     assert words in message and peak < MAX_MEMORY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
 def test_bombs_take_no_memory(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
     """A quarter of a gigabyte in one member, and 64 frames of a megabyte."""
