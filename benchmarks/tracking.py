@@ -1,8 +1,8 @@
-"""What tracking costs: one cell trained with WANDB_MODE=disabled and with others, in turn, the same bytes demanded.
+"""The cost of tracking: one cell trained with WANDB_MODE=disabled and with others, in turn, to equal bytes.
 
     python -m benchmarks.tracking [--cell late-maxpool] [--rounds 6] [--modes disabled --modes offline]
 
-Wants runs/prepare/arrays; trains in a folder of its own. Processor seconds are of the stage with all its processes.
+Needs runs/prepare/arrays; trains in a folder of its own. Processor seconds are of the stage with all its processes.
 """
 
 import os
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def train(cell: str, mode: str, home: Path) -> tuple[float, float, str]:
-    """Seconds of processors and of the wall clock, and a fingerprint of all that the cell says will repeat."""
+    """Return processor seconds, wall seconds, and a hash of every file of the cell that repeats."""
     environment = os.environ | {"WANDB_MODE": mode, "PYTHONPATH": str(ROOT)}
     environment = {name: value for name, value in environment.items() if name not in ("DVC_ROOT", "WANDB_DIR")}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
@@ -39,30 +39,30 @@ def train(cell: str, mode: str, home: Path) -> tuple[float, float, str]:
 
 def main(
     cell: Annotated[str, typer.Option(help="Of the matrix in params.yaml.")] = "late-maxpool",
-    rounds: Annotated[int, typer.Option(help="All modes in turn, so often; the medians are told.")] = 6,
-    modes: Annotated[list[str] | None, typer.Option(help="The first is what the others are held against.")] = None,
+    rounds: Annotated[int, typer.Option(help="All modes in turn, so often; medians are printed.")] = 6,
+    modes: Annotated[list[str] | None, typer.Option(help="The others are compared with the first.")] = None,
 ) -> None:
-    """Print a table of medians; raises if a mode changes what is trained."""
-    seen: dict[str, list[tuple[float, float, str]]] = {mode: [] for mode in modes or ["disabled", "offline"]}
+    """Print a table of medians; raise if a mode changes what is trained."""
+    results: dict[str, list[tuple[float, float, str]]] = {mode: [] for mode in modes or ["disabled", "offline"]}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         (home / "runs").mkdir()
         for name in ("params.yaml", RUNS / "prepare"):
             (home / name).symlink_to((ROOT / name).resolve())
-        for turn in range(rounds + 1):
-            for mode in list(seen) if turn % 2 else list(seen)[::-1]:
-                took = train(cell, mode, home)
-                if turn:  # the first warms up
-                    seen[mode].append(took)
-    if len({marks for rows in seen.values() for *_, marks in rows}) > 1:
+        for round_ in range(rounds + 1):
+            for mode in list(results) if round_ % 2 else list(results)[::-1]:
+                result = train(cell, mode, home)
+                if round_:  # the first warms up
+                    results[mode].append(result)
+    if len({marks for rows in results.values() for *_, marks in rows}) > 1:
         raise SystemExit(f"{cell}: what was trained differs from one mode to the other")
     print(f"{cell}, medians of {rounds} rounds; the same checkpoints, history and logits every time")
     print("| mode | processor seconds | more | wall seconds | more |\n|---|---|---|---|---|")
-    base = [median(column) for column in zip(*(row[:2] for row in next(iter(seen.values()))), strict=True)]
-    for mode, rows in seen.items():
+    base = [median(column) for column in zip(*(row[:2] for row in next(iter(results.values()))), strict=True)]
+    for mode, rows in results.items():
         own = [median(column) for column in zip(*(row[:2] for row in rows), strict=True)]
-        told = [f"{value:.2f} | {100 * (value / of - 1):+.1f}%" for value, of in zip(own, base, strict=True)]
-        print(f"| {mode} | {' | '.join(told)} |")
+        columns = [f"{value:.2f} | {100 * (value / of - 1):+.1f}%" for value, of in zip(own, base, strict=True)]
+        print(f"| {mode} | {' | '.join(columns)} |")
 
 
 if __name__ == "__main__":

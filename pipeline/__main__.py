@@ -53,16 +53,19 @@ def simulate_command(
 
 @app.command("import")
 def import_command(
-    source: Annotated[str, typer.Argument(help="A folder, a .zip, .parquet, hf:owner/name or kaggle:owner/name.")],
+    source: Annotated[str, typer.Argument(help="Folder, .zip, .tar.gz, .parquet, hf:owner/name, kaggle:owner/name.")],
     folder: Annotated[Path, typer.Argument(help="The raw folder to write; must not exist. The stages read data.")],
     scenes: Annotated[int | None, typer.Option(min=1, help="Import this many whole scenes; default: all.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed that draws the scenes.")] = 0,
     skip: Annotated[bool, typer.Option("--skip", help="Leave out incomplete and broken scenes.")] = False,
+    known_angles: Annotated[
+        bool, typer.Option("--known-angles", help="Use the angles of the course's LiDAR where the set has none.")
+    ] = False,
 ) -> None:
     """Import a data set into the raw layout, or list all that is wrong with it. Continues after an interruption."""
     from pipeline.tools.importers.import_dataset import import_dataset
 
-    print(import_dataset(source, folder, scenes, seed, skip))
+    print(import_dataset(source, folder, scenes, seed, skip, known_angles))
 
 
 @app.command()
@@ -77,7 +80,7 @@ def check(
 
     report = validate_folder(index_folder(folder), make_splitter(load_params().prepare))
     print(json.dumps(report_to_dict(report), indent=2) if as_json else format_report(report))
-    if report.errors or report.warnings:
+    if report.issues:
         raise typer.Exit(1 if report.errors else ONLY_WARNINGS)
 
 

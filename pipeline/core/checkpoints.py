@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pipeline.core.device import Net, to_device
+from pipeline.core.device import Net, build_seeded, to_device
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic
 from pipeline.core.runs import checkpoint_path
@@ -58,7 +58,8 @@ def restore(path: Path, kind: str, build: Callable[..., Net], device: torch.devi
     if about.get("kind") != kind:
         raise PipelineError(f"{path}: found a net of kind {about.get('kind')}, expected {kind}; run `dvc repro`")
     try:
-        model = build(**about["net"])
+        # under the lock of seeded builds: initial weights drawn here must not fall among those of another thread
+        model = build_seeded(0, lambda: build(**about["net"]))
         model.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         raise PipelineError(f"{path}: weights do not fit the net it names ({error}); run `dvc repro`") from None

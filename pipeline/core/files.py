@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from zipfile import BadZipFile
@@ -32,7 +32,8 @@ def atomic(path: Path) -> Iterator[Path]:
     os.close(handle)
     try:
         yield Path(name)
-        os.chmod(name, 0o644)  # mkstemp makes it private; results are to be shared
+        with suppress(OSError):  # exFAT, CIFS and other mounts have no modes
+            os.chmod(name, 0o644)  # mkstemp makes it private; results are to be shared
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Depth and angles -> points in space. Pure tensor maths: no files, no parameters, no device choice."""
+"""Points in space from depth and angles. Pure tensor functions: no files, no parameters, no device choice."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,10 @@ from pipeline.core.sensors import NO_RETURN
 
 
 def ray_directions(azimuth: Tensor, zenith: Tensor) -> Tensor:
-    """Unit vectors of the rays: azimuth (H,) and zenith (W,) in radians -> (3, H, W).
+    """Compute unit vectors along the rays: azimuth (H,) and zenith (W,) in radians -> (3, H, W).
 
-    Axes are x right, y forward, z up. A row is one azimuth and a column one zenith, so the picture lies
-    turned against the RGB: RGB right is falling row, RGB down is rising column. Raises ValueError on other
+    Axes are x right, y forward, z up. A row is one azimuth and a column one zenith, so that the depth image is turned
+    against the RGB image: right in RGB is falling row, down in RGB is rising column. Raises ValueError for other
     shapes.
     """
     if azimuth.dim() != 1 or zenith.dim() != 1:
@@ -23,11 +23,11 @@ def ray_directions(azimuth: Tensor, zenith: Tensor) -> Tensor:
 
 
 def xyza(depth: Tensor, directions: Tensor) -> Tensor:
-    """Depth (B, H, W) or (B, 1, H, W) in Omniverse units, directions (3, H, W) -> x, y, z, a: (B, 4, H, W).
+    """Compute points and a mask: depth (B, H, W) or (B, 1, H, W), directions (3, H, W) -> x, y, z, a (B, 4, H, W).
 
-    x, y, z are in Omniverse units; a is 1 where the ray came back (depth < 50), else 0. A ray without return
-    keeps its point at range 50, as the sensor's own depth does. Give depth in float32: in bfloat16 a far hit
-    rounds to 50. Raises ValueError when the shapes do not belong together.
+    Depth and x, y, z are in Omniverse units; a is 1 where the ray returned (depth < 50), else 0. A ray without return
+    has its point at range 50, as in the sensor's own depth. Depth must be float32: in bfloat16 a far return rounds to
+    50. Raises ValueError for shapes that do not fit.
     """
     frame = directions.shape[1:]
     if depth.dim() not in (3, 4) or depth.shape[-2:] != frame or (depth.dim() == 4 and depth.shape[1] != 1):

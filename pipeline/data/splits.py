@@ -1,4 +1,4 @@
-"""TODO."""
+"""The split table, split.tsv: which pairs are for training, validation and testing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ SPLITS = ("train", "val", "test")
 
 
 def write_splits(path: Path, labels: Sequence[int], scenes: Sequence[int], splits: dict[int, str]) -> None:
-    """One line a pair, in the order of the arrays: row, class, scene, split."""
+    """Write a line a pair, in the order of the arrays: row, class, scene, split. `splits` is scene -> split."""
     import pandas as pd  # slow to import, and readers of frames start without it
 
     table = pd.DataFrame({"class": [CLASSES[label] for label in labels], "scene": scenes})
@@ -22,7 +22,10 @@ def write_splits(path: Path, labels: Sequence[int], scenes: Sequence[int], split
 
 
 def read_splits(path: Path) -> dict[str, np.ndarray]:
-    """Split name -> row numbers; raises PipelineError if the file is absent, malformed, or parts a scene."""
+    """Read split -> row numbers, rising.
+
+    Raises PipelineError if the table is absent or malformed, or has a scene in two splits.
+    """
     table = read_tsv(path)
     try:
         row, split, scene = table["row"], table["split"], table["scene"]
@@ -30,7 +33,7 @@ def read_splits(path: Path) -> dict[str, np.ndarray]:
         raise PipelineError(f"{path}: no column {error}; expected row, split and scene; run `dvc repro`") from None
     if list(row) != list(range(len(table))) or set(split) != set(SPLITS):
         raise PipelineError(f"{path}: expected rows 0, 1, 2 ... and each of {', '.join(SPLITS)}; run `dvc repro`")
-    parted = scene[split.groupby(scene).transform("nunique") > 1]
-    if len(parted):
-        raise PipelineError(f"{path}: scene {parted.iloc[0]} lies in two splits; run `dvc repro prepare`")
+    divided = scene[split.groupby(scene).transform("nunique") > 1]
+    if len(divided):
+        raise PipelineError(f"{path}: scene {divided.iloc[0]} lies in two splits; run `dvc repro prepare`")
     return {name: row[split == name].to_numpy() for name in SPLITS}

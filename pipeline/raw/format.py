@@ -1,10 +1,12 @@
-"""The raw folder contract, and how one file of it is read. No torch, no writing.
+"""The contract of a raw folder, and the readers of its files. No torch, no writing.
 
-FOLDER/{cubes,spheres}/{rgb/0000.png, lidar/0000.npy, azimuth.npy, zenith.npy}; an index is a scene in both.
-Nothing that a file claims is believed before it is looked at: no unpickling, no memory for more than a frame.
+FOLDER/{cubes,spheres}/{rgb/0000.png, lidar/0000.npy, azimuth.npy, zenith.npy}. A file's number is its scene.
+The readers check every claim of a file before they act on it: nothing is unpickled, and no file can make a reader
+allocate more memory than one frame needs.
 """
 
 import io
+import math
 import os
 import stat
 import struct
@@ -21,18 +23,17 @@ from PIL import Image
 from pipeline.core.errors import PipelineError, printable
 from pipeline.core.sensors import CLASSES, IMAGE_SIZE, NO_RETURN
 
-MAX_LISTED = 20  # faults printed before the rest is only counted
-MAX_BYTES = 1 << 20  # bytes of a file; a frame has 16 KB, and what is over a megabyte is not read
-# what harms no training: told, and passed over
+MAX_LISTED = 20  # issues printed before the others are only counted
+MAX_BYTES = 1 << 20  # bytes of a file that is read at all; a frame has 16 KB
+
+# codes of issues that leave a pair usable; every other code is an error
 WARNINGS = frozenset(
     {"stray", "nested", "gap", "imbalance", "no-return", "black", "duplicate", "near-duplicate", "no-split"}
 )
 
-PIXELS = IMAGE_SIZE * (1 + 4 * IMAGE_SIZE)  # bytes of a picture's data: every line starts with the name of its filter
 PNG = b"\x89PNG\r\n\x1a\n"
 NPY = b"\x93NUMPY"
-COLOURS = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}  # of PNG's header
-FILE_KINDS = {  # what people find under the wrong name
+FILE_KINDS = {  # first bytes -> kind of file, for the files that people put under a wrong name
     PNG: "a PNG picture",
     NPY: "a NumPy array",
     b"PK": "a zip archive (of arrays, where np.savez wrote it)",
@@ -46,33 +47,37 @@ FILE_KINDS = {  # what people find under the wrong name
     b"\x80": "a pickle",
 }
 
+PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}  # color type of a PNG header -> Pillow's mode
+PNG_HEADER_BYTES = 33  # the signature and the chunk IHDR
+PNG_DATA_BYTES = IMAGE_SIZE * (1 + 4 * IMAGE_SIZE)  # unpacked; each line is a filter byte and 64 pixels
+
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing wrong with a raw folder, in words that end in what to do about it.
+    """One problem of a raw folder: where it is, what was found and expected, and a hint how to fix it.
 
-    `scenes` are those that cannot be used because of it: none for a file that belongs to no scene, and None for a
-    fault of the folder as a whole.
+    `code` names the kind of problem. `scenes` are the scenes that the issue makes unusable: an empty range for a file
+    that belongs to no scene, None for an issue of the whole folder.
     """
 
-    kind: str
+    code: str
     path: Path
     found: str
     expected: str
-    fix: str
+    hint: str
     scenes: range | None = None
 
     def __str__(self) -> str:
-        return printable(f"{self.path}: found {self.found}; expected {self.expected}; {self.fix}")
+        return printable(f"{self.path}: found {self.found}; expected {self.expected}; {self.hint}")
 
     @property
     def severity(self) -> str:
-        """`error`: pairs cannot be used as they are. `warning`: they can."""
-        return "warning" if self.kind in WARNINGS else "error"
+        """Return `warning` if the pairs concerned can be used as they are, else `error`."""
+        return "warning" if self.code in WARNINGS else "error"
 
 
 class DataError(PipelineError, ValueError):
-    """Data breaks the contract. Made of its faults, one to a line; a long list is cut and counted."""
+    """Data breaks the contract. The arguments are issues; the message has a line for each of the first MAX_LISTED."""
 
     def __str__(self) -> str:
         hidden = len(self.args) - MAX_LISTED
@@ -81,7 +86,7 @@ class DataError(PipelineError, ValueError):
 
 
 class Pair(NamedTuple):
-    """One object as both sensors saw it. Equal scene means equal position and colour in the other class."""
+    """The two files of one object. In one scene, the cube and the sphere have one position and one color."""
 
     rgb: Path
     lidar: Path
@@ -90,48 +95,54 @@ class Pair(NamedTuple):
 
 
 def require_absent(folder: Path) -> None:
-    """Raises DataError where something stands in the way of a new folder: nothing is ever overwritten."""
+    """Raise DataError if anything exists at `folder`, a broken link included: nothing is ever overwritten."""
     if os.path.lexists(folder):
         raise DataError(Issue("taken", folder, "something there already", "a new name", "choose another or remove it"))
 
 
 def pair_at(folder: Path, label: int, scene: int) -> Pair:
-    """Where the contract puts this pair, whether or not it is there."""
-    home = f"{folder}/{CLASSES[label]}"  # one parse instead of five: this is called for every frame
+    """Return the paths of a pair by the contract; the files may be missing."""
+    home = f"{folder}/{CLASSES[label]}"  # one parse instead of five: this runs for every frame
     return Pair(Path(f"{home}/rgb/{scene:04d}.png"), Path(f"{home}/lidar/{scene:04d}.npy"), label, scene)
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """(64, 64, 4) uint8 RGBA, background (0, 0, 0). Raises DataError when unreadable or otherwise shaped."""
+    """Read an RGB frame: (64, 64, 4) uint8 RGBA, background (0, 0, 0). Raises DataError if it breaks the contract."""
     return parse_rgb(path, read_bytes(path))
 
 
 def read_depth(path: Path) -> NDArray[np.float32]:
-    """(64, 64) float32, range along the ray in (0, 50] Omniverse units, 50 = no return. Raises DataError."""
+    """Read a LiDAR frame: (64, 64) float32, ranges along the rays in (0, 50] Omniverse units, 50 for no return.
+
+    Raises DataError if the file breaks the contract.
+    """
     return parse_depth(path, read_bytes(path))
 
 
 def read_angle(path: Path) -> NDArray[np.float32]:
-    """The angles of rows or columns: (64,) float32 radians, rising or falling. Raises DataError."""
+    """Read the angles of the rows or columns: (64,) float32 radians, rising or falling. Raises DataError."""
     return parse_angle(path, read_bytes(path))
 
 
 def read_angles(folder: Path, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Azimuth (64,) of one class's rows, zenith (64,) of its columns; float32 radians. Raises DataError."""
+    """Read the azimuths of the rows (64,) and the zeniths of the columns (64,) of class `name`, float32 radians.
+
+    Raises DataError if a file breaks the contract.
+    """
     return read_angle(folder / name / "azimuth.npy"), read_angle(folder / name / "zenith.npy")
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a regular file of at most a megabyte; raises DataError. A pipe or device is not waited for."""
+    """Read a regular file of at most MAX_BYTES; raises DataError. A pipe or device is refused without waiting."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise DataError(Issue("missing", path, "nothing", "a readable file", "restore it")) from None
     except OSError as error:
-        fix = "mend its permissions or restore it"
-        raise DataError(Issue("unreadable", path, str(error.strerror), "a readable file", fix)) from None
+        hint = "fix its permissions or restore it"
+        raise DataError(Issue("unreadable", path, str(error.strerror), "a readable file", hint)) from None
     try:
-        _demand_file(path, os.fstat(handle))
+        _require_regular_file(path, os.fstat(handle))
         return os.read(handle, MAX_BYTES)
     except OSError as error:
         raise DataError(Issue("unreadable", path, str(error.strerror), "a readable file", "restore it")) from None
@@ -139,7 +150,7 @@ def read_bytes(path: Path) -> bytes:
         os.close(handle)
 
 
-def _demand_file(path: Path, status: os.stat_result) -> None:
+def _require_regular_file(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
         raise DataError(Issue("not-a-file", path, what, "a readable file", "put the file in its place"))
@@ -150,43 +161,61 @@ def _demand_file(path: Path, status: os.stat_result) -> None:
         raise DataError(Issue("too-large", path, found, f"at most {MAX_BYTES:,}", "put one frame of 64x64 there"))
 
 
+def _require_magic(path: Path, content: bytes, magic: bytes) -> None:
+    if not content.startswith(magic):
+        known = (kind for start, kind in FILE_KINDS.items() if content.startswith(start))
+        found = next(known, f"a file that begins with {content[:8]!r}")
+        raise DataError(Issue("magic", path, found, FILE_KINDS[magic], "put the right file there"))
+
+
+# --- PNG
+
+
 def parse_rgb(path: Path, content: bytes) -> NDArray[np.uint8]:
-    """`read_rgb` of a file whose bytes are at hand; `path` is for the message."""
-    _demand_magic(path, content, PNG)
-    if len(content) < 33:  # signature and header
-        raise DataError(Issue("truncated", path, f"{len(content)} bytes", "a whole PNG file", "restore it"))
-    width, height, bits, colour = struct.unpack(">IIBB", content[16:26])
-    found = f"PNG {COLOURS.get(colour, colour)} {bits} bit {width}x{height}"
-    expected, fix = f"PNG RGBA 8 bit {IMAGE_SIZE}x{IMAGE_SIZE}", "convert or replace it"
-    if (width, height) != (IMAGE_SIZE, IMAGE_SIZE):  # refused undecoded, however large
-        raise DataError(Issue("size", path, found, expected, fix))
-    if (bits, colour) != (8, 6):
-        raise DataError(Issue("mode", path, found, expected, fix))
+    """Decode the bytes of an RGB frame to (64, 64, 4) uint8 RGBA; raises DataError, which names `path`.
+
+    Size and mode are checked by the header, and the size of the unpacked data before Pillow decodes anything.
+    """
+    _require_magic(path, content, PNG)
+    _require_png_header(path, content)
     if b"IEND" not in content[-12:]:
         found = f"{len(content)} bytes that do not end as a PNG file does"
         raise DataError(Issue("truncated", path, found, "a whole PNG file", "restore it"))
-    if len(_pixels(path, content, 2 * PIXELS)) == 2 * PIXELS:
-        found = f"over {2 * PIXELS:,} bytes of pixels"
-        raise DataError(Issue("bomb", path, found, f"{PIXELS:,}", "throw it away and restore the picture"))
+    if len(_unpack_png(path, content, 2 * PNG_DATA_BYTES)) == 2 * PNG_DATA_BYTES:
+        found = f"over {2 * PNG_DATA_BYTES:,} bytes of pixels"
+        raise DataError(Issue("bomb", path, found, f"{PNG_DATA_BYTES:,}", "throw it away and restore the picture"))
     try:
         return np.array(Image.open(io.BytesIO(content), formats=("PNG",)))
-    except Exception as error:  # foreign bytes make the parser raise almost anything, SyntaxError included
+    except Exception as error:  # foreign bytes make Pillow raise almost anything, SyntaxError included
         raise _damaged(path, error) from error
 
 
-def _pixels(path: Path, content: bytes, most: int) -> bytes:
-    """The first `most` bytes of a PNG file's unpacked data. Checks what Pillow passes over: every chunk's checksum."""
+def _require_png_header(path: Path, content: bytes) -> None:
+    if len(content) < PNG_HEADER_BYTES:
+        raise DataError(Issue("truncated", path, f"{len(content)} bytes", "a whole PNG file", "restore it"))
+    width, height, bits, color_type = struct.unpack(">IIBB", content[16:26])
+    found = f"PNG {PNG_MODES.get(color_type, color_type)} {bits} bit {width}x{height}"
+    expected, hint = f"PNG RGBA 8 bit {IMAGE_SIZE}x{IMAGE_SIZE}", "convert or replace it"
+    if (width, height) != (IMAGE_SIZE, IMAGE_SIZE):
+        raise DataError(Issue("size", path, found, expected, hint))
+    if (bits, color_type) != (8, 6):
+        raise DataError(Issue("mode", path, found, expected, hint))
+
+
+def _unpack_png(path: Path, content: bytes, max_bytes: int) -> bytes:
+    """Return the first `max_bytes` of the unpacked data, after checking every chunk's checksum, which Pillow skips."""
     packed, place = [], len(PNG)
     try:
         while place < len(content):
-            size, kind = struct.unpack_from(">I4s", content, place)
+            size, name = struct.unpack_from(">I4s", content, place)  # a chunk: size, name, data, checksum
             end = place + 8 + size
-            if struct.unpack_from(">I", content, end)[0] != zlib.crc32(content[place + 4 : end]):
-                raise ValueError(f"a wrong checksum in its part {kind.decode('latin-1')}")
-            if kind == b"IDAT":
+            (checksum,) = struct.unpack_from(">I", content, end)
+            if checksum != zlib.crc32(content[place + 4 : end]):
+                raise ValueError(f"a wrong checksum in its part {name.decode('latin-1')}")
+            if name == b"IDAT":
                 packed.append(content[place + 8 : end])
             place = end + 4
-        return zlib.decompressobj().decompress(b"".join(packed), most)
+        return zlib.decompressobj().decompress(b"".join(packed), max_bytes)
     except (struct.error, ValueError, zlib.error) as error:
         raise _damaged(path, error) from error
 
@@ -195,21 +224,24 @@ def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(Issue("damaged", path, " ".join(str(error).split()), "a readable file", "restore it"))
 
 
+# --- NPY
+
+
 def parse_depth(path: Path, content: bytes) -> NDArray[np.float32]:
-    """`read_depth` of a file whose bytes are at hand."""
+    """Decode the bytes of a LiDAR frame to (64, 64) float32 ranges in (0, 50]; raises DataError, which names `path`."""
     depth = _parse_array(path, content, (IMAGE_SIZE, IMAGE_SIZE))
     low, high = depth.min(), depth.max()
     if low > 0 and high <= NO_RETURN:
         return depth
     wrong = {"negative": depth < 0, "zero-range": depth == 0, "beyond-range": depth > NO_RETURN}
-    kind = next(kind for kind, pixels in wrong.items() if pixels.any())
-    found = f"ranges {low:g} .. {high:g}, {int(wrong[kind].sum())} of them {kind}"
+    code = next(code for code, pixels in wrong.items() if pixels.any())
+    found = f"ranges {low:g} .. {high:g}, {int(wrong[code].sum())} of them {code}"
     expected = f"over 0 and up to {NO_RETURN:g}"
-    raise DataError(Issue(kind, path, found, expected, f"write {NO_RETURN:g} for no return"))
+    raise DataError(Issue(code, path, found, expected, f"write {NO_RETURN:g} for no return"))
 
 
 def parse_angle(path: Path, content: bytes) -> NDArray[np.float32]:
-    """`read_angle` of a file whose bytes are at hand."""
+    """Decode the bytes of an angle file to (64,) float32 radians, rising or falling; raises DataError."""
     angles = _parse_array(path, content, (IMAGE_SIZE,))
     found = f"angles {angles.min():g} .. {angles.max():g}"
     if (np.abs(angles) > np.pi).any():
@@ -221,63 +253,58 @@ def parse_angle(path: Path, content: bytes) -> NDArray[np.float32]:
     return angles
 
 
-def _demand_magic(path: Path, content: bytes, magic: bytes) -> None:
-    if not content.startswith(magic):
-        known = (name for start, name in FILE_KINDS.items() if content.startswith(start))
-        found = next(known, f"a file that begins with {content[:8]!r}")
-        raise DataError(Issue("magic", path, found, FILE_KINDS[magic], "put the right file there"))
-
-
 def _parse_array(path: Path, content: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The header is held against `shape` before any memory is asked for, and never unpickled."""
-    usual = _usual_header(shape)
-    start = len(usual) if content.startswith(usual) else _read_header(path, content, shape)
-    found, expected = len(content) - start, 4 * int(np.prod(shape))
+    """Decode a finite float32 array of `shape`. The header is checked before memory is allocated."""
+    usual = _usual_npy_header(shape)
+    start = len(usual) if content.startswith(usual) else _require_npy_header(path, content, shape)
+    found, expected = len(content) - start, 4 * math.prod(shape)
     if found != expected:
-        kind = "truncated" if found < expected else "trailing-bytes"
-        raise DataError(Issue(kind, path, f"{found:,} bytes of values", f"{expected:,}", "restore it"))
-    array = np.frombuffer(content, np.float32, offset=start).reshape(shape).copy()  # ours to write to
+        code = "truncated" if found < expected else "trailing-bytes"
+        raise DataError(Issue(code, path, f"{found:,} bytes of values", f"{expected:,}", "restore it"))
+    array = np.frombuffer(content, np.float32, offset=start).reshape(shape).copy()  # a copy can be written to
     if not np.isfinite(array).all():
         nans = int(np.isnan(array).sum())
-        kind, found = ("nan", f"{nans} values that are NaN") if nans else ("infinite", "values that are infinite")
-        raise DataError(Issue(kind, path, found, "finite values", "restore or mend it"))
+        code, what = ("nan", f"{nans} values that are NaN") if nans else ("infinite", "values that are infinite")
+        raise DataError(Issue(code, path, what, "finite values", "restore or fix it"))
     return array
 
 
 @cache
-def _usual_header(shape: tuple[int, ...]) -> bytes:
-    """What np.save writes before the values of such an array; read by comparison, four times as fast as by parsing."""
+def _usual_npy_header(shape: tuple[int, ...]) -> bytes:
+    """Return the header that np.save writes for float32 `shape`; comparing bytes is four times as fast as parsing."""
     file = io.BytesIO()
     np.save(file, np.zeros(shape, np.float32))
-    return file.getvalue()[: -4 * int(np.prod(shape))]
+    return file.getvalue()[: -4 * math.prod(shape)]
 
 
-def _read_header(path: Path, content: bytes, shape: tuple[int, ...]) -> int:
-    """Where the values begin, behind a header that promises such an array."""
-    _demand_magic(path, content, NPY)
+def _require_npy_header(path: Path, content: bytes, shape: tuple[int, ...]) -> int:
+    """Return the place of the first value, after a header that promises float32 `shape` in C order."""
+    _require_magic(path, content, NPY)
     file = io.BytesIO(content)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
-        found, fortran, dtype = read_header[np.lib.format.read_magic(file)](file)
-    except Exception as error:  # as above
+        found, fortran, dtype = readers[np.lib.format.read_magic(file)](file)
+    except Exception as error:  # foreign bytes make NumPy raise almost anything
         reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
         raise DataError(Issue("header", path, reason, "a readable npy header", "save the array again")) from None
-    _demand_header(path, found, fortran, dtype, shape)
+    _require_npy_type(path, found, fortran, dtype, shape)
     return file.tell()
 
 
-def _demand_header(path: Path, shape: tuple[int, ...], fortran: bool, dtype: np.dtype, wanted: tuple[int, ...]) -> None:
-    found, expected = f"{dtype} {shape}", f"float32 {wanted}"
-    kind, fix = None, "save one array of that type and shape"
+def _require_npy_type(
+    path: Path, shape: tuple[int, ...], fortran: bool, dtype: np.dtype, expected_shape: tuple[int, ...]
+) -> None:
+    found, expected = f"{dtype} {shape}", f"float32 {expected_shape}"
+    code, hint = None, "save one array of that type and shape"
     if dtype.hasobject:
-        kind, found, fix = "pickled", f"pickled Python objects {shape}, which are not read: they could run code", fix
+        code, found = "pickled", f"pickled Python objects {shape}, which are not read: they could run code"
     elif dtype != np.float32:
         swapped = dtype.newbyteorder("=") == np.float32
-        kind, fix = ("byte-order", "save it as '<f4'") if swapped else ("dtype", fix)
-    elif shape != wanted:
-        kind = "shape"
+        code, hint = ("byte-order", "save it as '<f4'") if swapped else ("dtype", hint)
+    elif shape != expected_shape:
+        code = "shape"
     elif fortran:
-        kind, found, fix = "fortran-order", f"{found} in Fortran order", "save np.ascontiguousarray of it"
+        code, found, hint = "fortran-order", f"{found} in Fortran order", "save np.ascontiguousarray of it"
         expected += " in C order"
-    if kind:
-        raise DataError(Issue(kind, path, found, expected, fix))
+    if code:
+        raise DataError(Issue(code, path, found, expected, hint))

@@ -1,8 +1,11 @@
-"""What a raw folder holds by its names: scenes, partners, gaps, strays, links. No frame is opened."""
+"""The index of a raw folder, made from its file names alone: scenes, partners, gaps, strays, links. Opens no frame."""
 
 import os
+import subprocess
+import sys
 from array import array
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,33 +15,35 @@ from pipeline.core.sensors import ANGLES, CLASSES, SENSORS
 from pipeline.raw.format import DataError, Issue, Pair, pair_at, read_angle
 
 SceneNumbers = np.ndarray  # (S,) int64, rising
+NO_SCENES = range(0)  # of an issue that makes no scene unusable
 
 
 class Rows(NamedTuple):
-    """The pairs of a folder in the order of the arrays: all cubes by scene, then all spheres. A row may lack a file."""
+    """The pairs of a folder as columns, in the order of the arrays: all cubes by scene, then all spheres by scene."""
 
     label: np.ndarray  # (N,) uint8
     scene: np.ndarray  # (N,) int64
-    rgb: np.ndarray  # (N,) bool: the file is there
-    lidar: np.ndarray  # (N,) bool
+    rgb: np.ndarray  # (N,) bool: the RGB file exists
+    lidar: np.ndarray  # (N,) bool: the LiDAR file exists
 
     def part(self, start: int, stop: int) -> "Rows":
-        """Some of them."""
+        """Return rows `start` .. `stop - 1`."""
         return Rows(*(column[start:stop] for column in self))
 
-    def __len__(self) -> int:  # of rows, not of columns
+    def __len__(self) -> int:
+        """Return the number of rows, not of columns."""
         return self.label.size
 
 
 class FolderIndex(NamedTuple):
-    """Every well-named file of a folder, and what is wrong with the others."""
+    """The scene numbers of a raw folder's well-named files, and the issues of all other files."""
 
     folder: Path
     scenes: dict[tuple[str, str], SceneNumbers]  # (class, sensor) -> scene numbers
-    faults: list[Issue]
+    issues: list[Issue]
 
     def rows(self) -> Rows:
-        """Every scene of a class that has at least one file."""
+        """Return a row for every scene of a class that has at least one of its two files."""
         parts = []
         for label, name in enumerate(CLASSES):
             rgb, lidar = (self.scenes[name, sensor] for sensor in SENSORS)
@@ -48,7 +53,7 @@ class FolderIndex(NamedTuple):
         return Rows(*map(np.concatenate, zip(*parts, strict=True)))
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Class -> files by sensor and pairs."""
+        """Return class -> number of files by sensor, and of pairs."""
         return {
             name: {sensor: self.scenes[name, sensor].size for sensor in SENSORS}
             | {"pairs": np.intersect1d(*(self.scenes[name, sensor] for sensor in SENSORS)).size}
@@ -57,96 +62,87 @@ class FolderIndex(NamedTuple):
 
 
 def index_folder(folder: Path) -> FolderIndex:
-    """Names, links and angle files of a raw folder; raises nothing: what is wrong is in `faults`."""
-    faults: list[Issue] = []
+    """Index the names, links and angle files of a raw folder. Raises nothing: every problem is in `issues`."""
+    issues: list[Issue] = []
     scenes = {(name, sensor): np.empty(0, np.int64) for name in CLASSES for sensor in SENSORS}
     if not folder.is_dir():
-        return FolderIndex(folder, scenes, [_no_folder(folder)])
-    faults += _strays(folder, CLASSES, folder)
+        return FolderIndex(folder, scenes, [_missing_folder(folder)])
+    issues += _stray_issues(folder, CLASSES, folder)
     for name in CLASSES:
         home = folder / name
         if not home.is_dir():
-            faults.append(_no_folder(home))
+            issues.append(_missing_folder(home))
             continue
-        faults += _strays(home, (*SENSORS, *(f"{angle}.npy" for angle in ANGLES)), folder)
+        issues += _stray_issues(home, (*SENSORS, *(f"{angle}.npy" for angle in ANGLES)), folder)
         for sensor in SENSORS:
-            scenes[name, sensor] = _list_sensor(home / sensor, folder, faults)
-    listing = FolderIndex(folder, scenes, faults)
+            scenes[name, sensor] = _index_sensor(home / sensor, folder, issues)
+    index = FolderIndex(folder, scenes, issues)
     if all((folder / name).is_dir() for name in CLASSES):
-        faults += [*_unpaired(listing), *_lone(listing), *_gaps(listing), *_imbalance(listing), *_angle_faults(folder)]
-    return listing
+        issues += _pair_issues(index)
+        issues += _class_issues(index)
+        issues += _gap_issues(index)
+        issues += _balance_issues(index)
+        issues += _angle_issues(folder)
+    return index
 
 
 def list_pairs(folder: Path) -> list[Pair]:
-    """Pairs that have both files, by (label, scene). Opens no frame and skips the unpaired: `check` first.
+    """Return the pairs that have both files, by (label, scene). Opens no frame, and leaves out the unpaired silently.
 
-    Raises DataError when a class has no rgb or lidar folder.
+    Raises DataError if a class has no rgb or lidar folder.
     """
-    listing = index_folder(folder)
-    absent = [fault for fault in listing.faults if fault.kind == "no-folder"]
-    if absent:
-        raise DataError(*absent)
-    rows = listing.rows()
-    both = np.flatnonzero(rows.rgb & rows.lidar)
-    return [pair_at(folder, int(rows.label[row]), int(rows.scene[row])) for row in both]
+    index = index_folder(folder)
+    missing = [issue for issue in index.issues if issue.code == "no-folder"]
+    if missing:
+        raise DataError(*missing)
+    rows = index.rows()
+    complete = np.flatnonzero(rows.rgb & rows.lidar)
+    return [pair_at(folder, int(rows.label[row]), int(rows.scene[row])) for row in complete]
 
 
 def consecutive_ranges(numbers: SceneNumbers) -> Iterator[range]:
-    """Rising numbers as ranges without gaps, so that a thousand missing scenes are one line."""
+    """Yield rising numbers as ranges without gaps, so that a thousand missing scenes are one line of a report."""
     for part in np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1):
         if part.size:
             yield range(int(part[0]), int(part[-1]) + 1)
 
 
 def format_scenes(scenes: range) -> str:
-    """`0007` or `0007 .. 0009`."""
+    """Format a range of scene numbers as `0007` or `0007 .. 0009`."""
     return f"{scenes[0]:04d}" if len(scenes) == 1 else f"{scenes[0]:04d} .. {scenes[-1]:04d}"
 
 
 # --- one folder
 
 
-def _no_folder(path: Path) -> Issue:
+def _missing_folder(path: Path) -> Issue:
     found = "a file" if path.exists() else "nothing"
     return Issue("no-folder", path, found, "a folder", "restore it or simulate a set")
 
 
-def _strays(folder: Path, known: Iterable[str], root: Path) -> Iterator[Issue]:
-    """What lies in a folder and is not in the contract; known names that are links out of `root`."""
-    for entry in _entries(folder):
+def _stray_issues(folder: Path, known: Iterable[str], root: Path) -> Iterator[Issue]:
+    """Yield an issue for every entry that is not in the contract, and for links that lead out of `root`."""
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
         if entry.name not in known:
             yield _stray(entry, f"only {', '.join(known)}")
         elif entry.is_symlink():
-            yield from _link(Path(entry.path), root, None)
-
-
-def _entries(folder: Path) -> list[os.DirEntry]:
-    with os.scandir(folder) as entries:
-        return sorted(entries, key=lambda entry: entry.name)
+            yield from _link_issues(Path(entry.path), root, None)
 
 
 def _stray(entry: os.DirEntry, expected: str) -> Issue:
     path = Path(entry.path)
     if entry.is_dir() and entry.name in (*CLASSES, *SENSORS):
-        fix = "`python -m pipeline import` brings such a set in as it should be"
-        return Issue("nested", path, "a folder in a folder of its kind", expected, fix, range(0))
-    return Issue("stray", path, "a stray file or folder", expected, "move it out of the data", range(0))
+        hint = "`python -m pipeline import` brings such a set in as it should be"
+        return Issue("nested", path, "a folder in a folder of its kind", expected, hint, NO_SCENES)
+    return Issue("stray", path, "a stray file or folder", expected, "move it out of the data", NO_SCENES)
 
 
-def _link(path: Path, root: Path, scenes: range | None) -> Iterator[Issue]:
-    """A link may not lead out of the data set: what lies elsewhere can change, and nobody else has it."""
-    target = path.resolve()
-    if not target.exists():
-        yield Issue("broken-link", path, f"a link to {target}, where nothing is", "a file", "restore it", scenes)
-    elif not target.is_relative_to(root.resolve()):
-        fix = "copy what it leads to in its place"
-        yield Issue("link-outside", path, f"a link to {target}", "a file inside the data set", fix, scenes)
-
-
-def _list_sensor(folder: Path, root: Path, faults: list[Issue]) -> SceneNumbers:
-    """The scene numbers of a sensor's well-named files; what else is there goes to `faults`."""
+def _index_sensor(folder: Path, root: Path, issues: list[Issue]) -> SceneNumbers:
+    """Return the scene numbers of a sensor's well-named files; append an issue for every other entry."""
     if not folder.is_dir():
-        faults.append(_no_folder(folder))
+        issues.append(_missing_folder(folder))
         return np.empty(0, np.int64)
     suffix, numbers, wrong = SENSORS[folder.name], array("q"), []
     with os.scandir(folder) as entries:  # not as a list: there can be a hundred thousand
@@ -154,76 +150,110 @@ def _list_sensor(folder: Path, root: Path, faults: list[Issue]) -> SceneNumbers:
             stem, ending = os.path.splitext(entry.name)
             if ending != suffix:
                 wrong.append(_stray(entry, f"only 0000{suffix} and so on"))
-            elif not _well_named(stem):
+            elif not _is_scene_number(stem):
                 expected = "four digits, from 10000 on more"
-                wrong.append(Issue("name", Path(entry.path), f"the name {stem}", expected, "rename it", range(0)))
+                wrong.append(Issue("name", Path(entry.path), f"the name {stem}", expected, "rename it", NO_SCENES))
             else:
                 numbers.append(int(stem))
                 if entry.is_symlink():
-                    wrong.extend(_link(Path(entry.path), root, range(int(stem), int(stem) + 1)))
-    faults += sorted(wrong, key=lambda fault: fault.path)
+                    wrong.extend(_link_issues(Path(entry.path), root, range(int(stem), int(stem) + 1)))
+    issues += sorted(wrong, key=lambda issue: issue.path)
     return np.sort(np.array(numbers, np.int64))
 
 
-def _well_named(stem: str) -> bool:  # 00001 would double 0001, and other alphabets have digits too
+def _is_scene_number(stem: str) -> bool:
+    """Tell whether a name is a scene number in its one form: not 00001, which would be 0001 again, nor other digits."""
     return stem.isascii() and stem.isdecimal() and len(stem) < 10 and stem == f"{int(stem):04d}"
 
 
-# --- what belongs together
+# --- links
 
 
-def _unpaired(listing: FolderIndex) -> Iterator[Issue]:
+def _link_issues(path: Path, root: Path, scenes: range | None) -> Iterator[Issue]:
+    """Yield an issue for a link to nothing, and for one out of the data set: its target can change unnoticed.
+
+    Links into DVC's cache are what `dvc checkout` makes where cache.type is symlink; DVC vouches for their targets.
+    """
+    target = path.resolve()
+    if not target.exists():
+        yield Issue("broken-link", path, f"a link to {target}, where nothing is", "a file", "restore it", scenes)
+    elif not (target.is_relative_to(root.resolve()) or _is_cached(target)):
+        hint = "copy the target to the place of the link"
+        yield Issue("link-outside", path, f"a link to {target}", "a file inside the data set", hint, scenes)
+
+
+def _is_cached(target: Path) -> bool:
+    directory = _dvc_cache(Path.cwd())
+    return directory is not None and target.is_relative_to(directory)
+
+
+@cache
+def _dvc_cache(project: Path) -> Path | None:
+    """Return the cache directory of the DVC project at `project`, None if there is none; takes half a second.
+
+    The project is the user's, in the working directory: a configuration that came with the data is not trusted.
+    """
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    answer = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    return Path(answer.stdout.strip()).resolve() if answer.returncode == 0 else None
+
+
+# --- the folder as a whole
+
+
+def _pair_issues(index: FolderIndex) -> Iterator[Issue]:
+    """Yield an issue for every range of scenes that lack one sensor's file, and for a class without any pair."""
     for label, name in enumerate(CLASSES):
-        both = {sensor: listing.scenes[name, sensor] for sensor in SENSORS}
-        if not np.intersect1d(*both.values()).size:
+        numbers = {sensor: index.scenes[name, sensor] for sensor in SENSORS}
+        if not np.intersect1d(*numbers.values()).size:
             expected = "at least one rgb file with its lidar file"
-            yield Issue("no-pairs", listing.folder / name, "no pairs", expected, "copy the set again")
-        for lacks, has in (("rgb", "lidar"), ("lidar", "rgb")):
-            for run in consecutive_ranges(np.setdiff1d(both[has], both[lacks])):
-                first = pair_at(listing.folder, label, run[0])._asdict()
-                found = "nothing" if len(run) == 1 else f"nothing for {len(run):,} scenes, {format_scenes(run)}"
-                expected = f"the partner of {first[has]}" + (" and so on" if len(run) > 1 else "")
-                yield Issue("unpaired", first[lacks], found, expected, "restore it or remove the partner", run)
+            yield Issue("no-pairs", index.folder / name, "no pairs", expected, "copy the set again")
+        for missing, present in (("rgb", "lidar"), ("lidar", "rgb")):
+            for scenes in consecutive_ranges(np.setdiff1d(numbers[present], numbers[missing])):
+                first = pair_at(index.folder, label, scenes[0])._asdict()
+                many = len(scenes) > 1
+                found = f"nothing for {len(scenes):,} scenes, {format_scenes(scenes)}" if many else "nothing"
+                expected = f"the partner of {first[present]}" + (" and so on" if many else "")
+                yield Issue("unpaired", first[missing], found, expected, "restore it or remove the partner", scenes)
 
 
-def _lone(listing: FolderIndex) -> Iterator[Issue]:
-    """Scenes that one class has and the other lacks: a cube and a sphere of a scene stay together."""
-    known = [np.union1d(*(listing.scenes[name, sensor] for sensor in SENSORS)) for name in CLASSES]
-    for name, own, other in ((CLASSES[0], known[0], known[1]), (CLASSES[1], known[1], known[0])):
-        if own.size:  # an empty class is told as such
-            for run in consecutive_ranges(np.setdiff1d(other, own)):
-                expected = "every scene in both classes"
-                fix = "restore them, or set prepare.on_error: skip to leave them out"
-                yield Issue("lone-scene", listing.folder / name, f"no scene {format_scenes(run)}", expected, fix, run)
+def _class_issues(index: FolderIndex) -> Iterator[Issue]:
+    """Yield an issue for every range of scenes that one class lacks: a scene's cube and sphere stay together."""
+    numbers = [np.union1d(*(index.scenes[name, sensor] for sensor in SENSORS)) for name in CLASSES]
+    for name, own, other in ((CLASSES[0], *numbers), (CLASSES[1], *reversed(numbers))):
+        if own.size:  # an empty class has the issue no-pairs
+            for scenes in consecutive_ranges(np.setdiff1d(other, own)):
+                found, expected = f"no scene {format_scenes(scenes)}", "every scene in both classes"
+                hint = "restore them, or set prepare.on_error: skip to leave them out"
+                yield Issue("lone-scene", index.folder / name, found, expected, hint, scenes)
 
 
-def _gaps(listing: FolderIndex) -> Iterator[Issue]:
-    """Numbers that no class has: harmless, but a sign of a partial copy."""
-    known = np.unique(np.concatenate(list(listing.scenes.values())))
-    before = np.concatenate([[-1], known])[:-1] if known.size else known
-    for last, scene in zip(before[known > before + 1], known[known > before + 1], strict=True):
-        missing, expected = range(int(last) + 1, int(scene)), "every number from 0000 on"
-        fix = "restore the missing scenes, if there were any"
-        yield Issue("gap", listing.folder, f"a gap at {format_scenes(missing)}", expected, fix, range(0))
+def _gap_issues(index: FolderIndex) -> Iterator[Issue]:
+    """Yield an issue for numbers that no class has: harmless, but the mark of a partial copy."""
+    numbers = np.unique(np.concatenate(list(index.scenes.values())))
+    before = np.concatenate([[-1], numbers])[:-1]
+    for last, scene in zip(before[numbers > before + 1], numbers[numbers > before + 1], strict=True):
+        found, expected = f"a gap at {format_scenes(range(int(last) + 1, int(scene)))}", "every number from 0000 on"
+        yield Issue("gap", index.folder, found, expected, "restore the missing scenes, if there were any", NO_SCENES)
 
 
-def _imbalance(listing: FolderIndex) -> Iterator[Issue]:
-    pairs = {name: counts["pairs"] for name, counts in listing.counts().items()}
+def _balance_issues(index: FolderIndex) -> Iterator[Issue]:
+    pairs = {name: counts["pairs"] for name, counts in index.counts().items()}
     if len(set(pairs.values())) > 1:
         found = ", ".join(f"{count:,} {name}" for name, count in pairs.items())
         expected = "as many of each: one index is one scene"
-        yield Issue("imbalance", listing.folder, found, expected, "complete the shorter class", range(0))
+        yield Issue("imbalance", index.folder, found, expected, "complete the shorter class", NO_SCENES)
 
 
-def _angle_faults(folder: Path) -> Iterator[Issue]:
-    """Both classes come from one sensor; faults of a single angle file are told here too."""
+def _angle_issues(folder: Path) -> Iterator[Issue]:
+    """Yield the issues of every angle file, and one where the classes have different angles: one sensor made both."""
     for angle in ANGLES:
-        paths, read = [folder / name / f"{angle}.npy" for name in CLASSES], []
+        paths, angles = [folder / name / f"{angle}.npy" for name in CLASSES], []
         for path in paths:
             try:
-                read.append(read_angle(path))
+                angles.append(read_angle(path))
             except DataError as error:
                 yield from error.args
-        if len(read) == len(CLASSES) and not np.array_equal(*read):
-            fix = "give both the files of one sensor"
-            yield Issue("angles-differ", paths[1], "other angles", f"those of {paths[0]}", fix)
+        if len(angles) == len(CLASSES) and not np.array_equal(*angles):
+            hint = "give both the files of one sensor"
+            yield Issue("angles-differ", paths[1], "other angles", f"those of {paths[0]}", hint)

@@ -1,4 +1,4 @@
-"""Scenes -> train, val, test. A scene is one place and colour, as a cube and as a sphere; it is never parted."""
+"""Split policies: scenes -> train, val, test. A scene, a cube and a sphere of one place and color, is never divided."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -9,12 +9,12 @@ from pipeline.config.params import Prepare
 from pipeline.core.errors import PipelineError
 from pipeline.data.splits import SPLITS
 
-Shares = Mapping[str, float] | Mapping[str, int]  # of every split: fractions that sum to 1, or numbers of scenes
+Shares = Mapping[str, float] | Mapping[str, int]  # split -> fraction, which sum to 1, or number of scenes
 Splitter = Callable[[np.ndarray, np.ndarray], dict[int, str]]  # scenes (S,), their mean returns (S,) -> scene -> split
 
 
 def make_splitter(section: Prepare) -> Splitter:
-    """The split that params.yaml asks for."""
+    """Return the split policy of params.yaml's section `prepare`, as a function of scenes and their mean returns."""
     shares = asdict(section.fractions if section.scene_counts is None else section.scene_counts)
     if section.split == "course":
         return lambda scenes, _: split_course(scenes, section.course_scenes)
@@ -24,29 +24,35 @@ def make_splitter(section: Prepare) -> Splitter:
 
 
 def split_by_scene(scenes: Sequence[int], shares: Shares, seed: int) -> dict[int, str]:
-    """Scene -> split, drawn at random by `seed`. Of `shares` that are numbers, scenes over their sum get none."""
+    """Draw a split for every scene at random by `seed`. Where `shares` are numbers, scenes over their sum get none.
+
+    Raises PipelineError for more scenes than there are, and for a split without scenes.
+    """
     order = np.random.default_rng(seed).permutation(sorted(set(scenes)))
-    return _shared_out(order, shares)
+    return _assign(order, shares)
 
 
 def split_stratified(
     scenes: Sequence[int], returns: Sequence[float], shares: Shares, strata: int, seed: int
 ) -> dict[int, str]:
-    """`by_scene`, with near and far scenes in even shares: drawn from `strata` classes of equal size by their returns.
+    """Draw a split for every scene by `seed`, so that near and far scenes are shared out evenly.
 
-    The object's shape needs no strata: every scene has one of each, and no scene is parted.
+    Scenes are ranked by their mean LiDAR returns and drawn from `strata` classes of equal size. The object's shape
+    needs no strata: every scene has one of each shape. Raises as `split_by_scene` does.
     """
     generator = np.random.default_rng(seed)
-    rising = np.asarray(scenes)[np.lexsort([scenes, returns])]
-    drawn = [generator.permutation(stratum) for stratum in np.array_split(rising, min(strata, len(rising)))]
-    place = np.concatenate([(np.arange(len(each)) + generator.random()) / len(each) for each in drawn])
-    return _shared_out(np.concatenate(drawn)[np.argsort(place, kind="stable")], shares)
+    ranked = np.asarray(scenes)[np.lexsort([scenes, returns])]
+    shuffled = [generator.permutation(stratum) for stratum in np.array_split(ranked, min(strata, len(ranked)))]
+    # a position in [0, 1) for every scene, evenly spaced within its stratum: any cut takes its share of each stratum
+    position = np.concatenate([(np.arange(len(each)) + generator.random()) / len(each) for each in shuffled])
+    return _assign(np.concatenate(shuffled)[np.argsort(position, kind="stable")], shares)
 
 
 def split_course(scenes: Sequence[int], held_out: int) -> dict[int, str]:
-    """The course's split: the last `held_out` scenes are validation. The as many before them are our test split.
+    """Split as the course does: the last `held_out` scenes are for validation, as many before them for testing.
 
-    The course has no test split and selects and reports on one set; ours keeps the two apart.
+    The course itself has no test split: it selects and reports on one set. Raises PipelineError if no scene is left to
+    train on.
     """
     order = np.array(sorted(set(scenes)))
     if len(order) <= 2 * held_out:
@@ -55,11 +61,11 @@ def split_course(scenes: Sequence[int], held_out: int) -> dict[int, str]:
             f"train on; expected under half; lower prepare.course_scenes or take prepare.split: scene"
         )
     train, test, val = np.split(order, [len(order) - 2 * held_out, len(order) - held_out])
-    return _named([train, val, test])
+    return _name_parts([train, val, test])
 
 
-def _shared_out(order: np.ndarray, shares: Shares) -> dict[int, str]:
-    """Scenes in the order in which they were drawn -> scene -> split."""
+def _assign(order: np.ndarray, shares: Shares) -> dict[int, str]:
+    """Cut scenes, in the order of their draw, into splits by `shares`."""
     ends = np.cumsum([shares[name] for name in SPLITS])
     if isinstance(shares[SPLITS[0]], int):
         if ends[-1] > len(order):
@@ -69,11 +75,11 @@ def _shared_out(order: np.ndarray, shares: Shares) -> dict[int, str]:
         order = order[: ends[-1]]
     else:
         ends = np.round(ends * len(order)).astype(int)
-    return _named(np.split(order, ends[:-1]))
+    return _name_parts(np.split(order, ends[:-1]))
 
 
-def _named(parts: Sequence[np.ndarray]) -> dict[int, str]:
-    """Parts in the order of SPLITS; an empty one is refused, since every later figure needs all three."""
+def _name_parts(parts: Sequence[np.ndarray]) -> dict[int, str]:
+    """Return scene -> split for parts in the order of SPLITS; refuses an empty part, since every metric needs all."""
     for name, part in zip(SPLITS, parts, strict=True):
         if not len(part):
             raise PipelineError(f"prepare.fractions: split {name} gets no scene; bring more scenes or raise its share")

@@ -1,4 +1,4 @@
-"""All that is wrong with a raw folder, from one reading of it, and what is left to work with."""
+"""Validate a raw folder by one reading of it: all its issues, and the rows that are left to use."""
 
 from collections import Counter
 from pathlib import Path
@@ -13,142 +13,148 @@ from pipeline.core.sensors import CLASSES
 from pipeline.data.splits import SPLITS
 from pipeline.raw.duplicates import FrameReader, find_duplicates, find_near_duplicates
 from pipeline.raw.format import MAX_LISTED, Issue, pair_at, read_depth, read_rgb
-from pipeline.raw.index import FolderIndex, Rows
-from pipeline.raw.scan import FRAME_SPECS, FRAME_STATS, scan_rows
+from pipeline.raw.frame_stats import FRAME_STATS
+from pipeline.raw.index import NO_SCENES, FolderIndex, Rows
+from pipeline.raw.scan import FRAME_SPECS, scan_rows
 from pipeline.raw.splitting import Splitter
 
 
 class ValidationReport(NamedTuple):
-    """A raw folder, read. Rows are those of `Listing.rows`, whole or not."""
+    """The result of reading a raw folder. The rows are those of `FolderIndex.rows`, complete or not."""
 
-    listing: FolderIndex
+    index: FolderIndex
     rows: Rows
-    measures: np.ndarray  # (N,) of frames.MEASURES
-    side: np.ndarray  # (N,) int: the number of each row's split in SPLITS; -1: not to be used
-    faults: list[Issue]
+    stats: np.ndarray  # (N,) FRAME_STATS
+    split_ids: np.ndarray  # (N,) int: the number of each row's split in SPLITS; -1: not to be used
+    issues: list[Issue]
 
     @property
     def errors(self) -> list[Issue]:
-        """What keeps pairs from being used."""
-        return [fault for fault in self.faults if fault.severity == "error"]
+        """Return the issues that keep pairs from being used."""
+        return [issue for issue in self.issues if issue.severity == "error"]
 
     @property
     def warnings(self) -> list[Issue]:
-        """What is odd and harms nothing."""
-        return [fault for fault in self.faults if fault.severity == "warning"]
+        """Return the issues that are odd and harm nothing."""
+        return [issue for issue in self.issues if issue.severity == "warning"]
 
     @property
     def fatal(self) -> list[Issue]:
-        """Errors of the folder as a whole, which leaving scenes out does not mend."""
-        return [fault for fault in self.errors if fault.scenes is None]
+        """Return the errors of the whole folder, which leaving scenes out does not fix."""
+        return [issue for issue in self.errors if issue.scenes is None]
 
-    def at_fault(self) -> np.ndarray:
-        """(N,) bool: rows of scenes that an error concerns, in either class."""
-        broken = [np.arange(fault.scenes.start, fault.scenes.stop) for fault in self.errors if fault.scenes]
+    def error_rows(self) -> np.ndarray:
+        """Return (N,) bool: the rows of scenes that have an error, in either class."""
+        broken = [np.arange(issue.scenes.start, issue.scenes.stop) for issue in self.errors if issue.scenes]
         return np.isin(self.rows.scene, np.concatenate(broken)) if broken else np.zeros(len(self.rows), bool)
 
-    def used(self) -> np.ndarray:
-        """(N,) bool: rows of a split that no error concerns. A scene is used in both classes or not at all."""
-        return (self.side >= 0) & ~self.at_fault()
+    def usable_rows(self) -> np.ndarray:
+        """Return (N,) bool: the rows with a split and without an error. A scene is usable in both classes or none."""
+        return (self.split_ids >= 0) & ~self.error_rows()
 
 
-def validate_folder(listing: FolderIndex, split: Splitter | None, into: Path | None = None) -> ValidationReport:
-    """Read everything in a listed raw folder once. What is wrong with it is in the report; nothing is raised for it.
+def validate_folder(index: FolderIndex, splitter: Splitter | None, into: Path | None = None) -> ValidationReport:
+    """Read everything in an indexed raw folder once, and report all issues. Raises nothing for them.
 
-    `split` says which scenes would lie in which split (None: all in the first); `into`: see `frames.read_rows`.
+    `splitter` says which scene would lie in which split (None: all in the first); `into`: see `scan_rows`.
     """
-    folder, rows, faults = listing.folder, listing.rows(), list(listing.faults)
-    measures = np.empty(len(rows), FRAME_STATS)
+    folder, rows, issues = index.folder, index.rows(), list(index.issues)
+    stats = np.empty(len(rows), FRAME_STATS)
     with tqdm(total=len(rows), desc=f"read {folder.name}", unit="pair", disable=None) as bar:
         for block in scan_rows(folder, rows, into):
-            measures[block.start : block.start + len(block.measures)] = block.measures
-            faults += block.faults
-            bar.update(len(block.measures))
-    report = ValidationReport(listing, rows, measures, np.full(len(rows), -1), faults)
+            stats[block.start : block.start + len(block.stats)] = block.stats
+            issues += block.issues
+            bar.update(len(block.stats))
+    report = ValidationReport(index, rows, stats, np.full(len(rows), -1), issues)
     if not report.fatal:
-        faults += classes_without_returns(folder, rows, measures, measures["good"])
+        issues += classes_without_returns(folder, rows, stats, stats["valid"])
         try:
-            report = report._replace(side=_sides(rows, measures, split))
+            report = report._replace(split_ids=_split_ids(rows, stats, splitter))
         except PipelineError as error:
-            fix = "mend the errors first, then prepare in params.yaml"
-            faults.append(Issue("no-split", folder, str(error), "scenes for every split", fix, range(0)))
-    faults += find_duplicates(folder, rows, measures, report.side)
-    faults += find_near_duplicates(folder, rows, measures, report.side, _reader(folder, rows))
+            hint = "fix the errors first, then prepare in params.yaml"
+            issues.append(Issue("no-split", folder, str(error), "scenes for every split", hint, NO_SCENES))
+    issues += find_duplicates(folder, rows, stats, report.split_ids)
+    issues += find_near_duplicates(folder, rows, stats, report.split_ids, _frame_reader(folder, rows))
     return report
 
 
+def classes_without_returns(folder: Path, rows: Rows, stats: np.ndarray, selected: np.ndarray) -> list[Issue]:
+    """Return an issue for every class without a single LiDAR return in the rows `selected` (N,) bool."""
+    issues = []
+    for label, name in enumerate(CLASSES):
+        if not stats["returns"][selected & (rows.label == label)].any():
+            path, hint = folder / name / "lidar", "write ranges under 50 where the object is"
+            issues.append(Issue("no-returns-at-all", path, "no frame with a return", "an object in each", hint))
+    return issues
+
+
 def format_report(report: ValidationReport) -> str:
-    """The report for people: a line a kind, then the faults, long lists cut and counted."""
-    head = f"{report.listing.folder}: {_pairs(report):,} pairs, "
-    if not report.faults:
-        return head + "no fault found"
-    counts = Counter((fault.severity, fault.kind) for fault in report.faults)
-    lines = [head + f"{_counted('error', report.errors)}, {_counted('warning', report.warnings)}", ""]
-    rows = [(severity, kind, count) for (severity, kind), count in sorted(counts.items())]
-    lines.append(tabulate(rows, headers=("severity", "kind", "count"), intfmt=","))
-    for severity, kind, count in rows:
-        told = [fault for fault in report.faults if fault.kind == kind]
-        lines += ["", f"{severity}: {kind}", *(f"  {fault}" for fault in told[:MAX_LISTED])]
+    """Format the report for people: a table of counts by code, then the issues, long lists cut and counted."""
+    head = f"{report.index.folder}: {_count_pairs(report):,} pairs, "
+    if not report.issues:
+        return head + "no issues found"
+    counts = Counter((issue.severity, issue.code) for issue in report.issues)
+    lines = [head + f"{_count('error', report.errors)}, {_count('warning', report.warnings)}", ""]
+    rows = [(severity, code, count) for (severity, code), count in sorted(counts.items())]
+    lines.append(tabulate(rows, headers=("severity", "code", "count"), intfmt=","))
+    for severity, code, count in rows:
+        issues = [issue for issue in report.issues if issue.code == code]
+        lines += ["", f"{severity}: {code}", *(f"  {issue}" for issue in issues[:MAX_LISTED])]
         lines += [f"  ... and {count - MAX_LISTED:,} more"] if count > MAX_LISTED else []
     return "\n".join(lines)
 
 
 def report_to_dict(report: ValidationReport) -> dict[str, Any]:
-    """The report for machines: every fault, nothing cut."""
-    found = {"folder": str(report.listing.folder), "pairs": _pairs(report), "files": report.listing.counts()}
-    return found | {
-        "errors": list(map(summarize_issues, report.errors)),
-        "warnings": list(map(summarize_issues, report.warnings)),
+    """Return the report as JSON values for programs: every issue, nothing cut."""
+    return {
+        "folder": str(report.index.folder),
+        "pairs": _count_pairs(report),
+        "files": report.index.counts(),
+        "errors": summarize_issues(report.errors),
+        "warnings": summarize_issues(report.warnings),
     }
 
 
-def summarize_issues(fault: Issue) -> dict[str, Any]:
-    """A fault as JSON has it; `scenes` are the first and the last that cannot be used because of it."""
-    scenes = [fault.scenes[0], fault.scenes[-1]] if fault.scenes else None
-    words = {name: printable(str(getattr(fault, name))) for name in ("path", "kind", "found", "expected", "fix")}
-    return words | {"scenes": scenes}
+def summarize_issues(issues: list[Issue]) -> list[dict[str, Any]]:
+    """Return issues as JSON values; `scenes` is [first, last] of the scenes that an issue makes unusable, or null."""
+    fields = ("path", "code", "found", "expected", "hint")
+    return [
+        {name: printable(str(getattr(issue, name))) for name in fields}
+        | {"scenes": [issue.scenes[0], issue.scenes[-1]] if issue.scenes else None}
+        for issue in issues
+    ]
 
 
-def _counted(what: str, faults: list[Issue]) -> str:
-    return f"{len(faults):,} {what}" + "s" * (len(faults) != 1)
+def _count(severity: str, issues: list[Issue]) -> str:
+    return f"{len(issues):,} {severity}" + "s" * (len(issues) != 1)
 
 
-def _pairs(report: ValidationReport) -> int:
-    return sum(counts["pairs"] for counts in report.listing.counts().values())
+def _count_pairs(report: ValidationReport) -> int:
+    return sum(counts["pairs"] for counts in report.index.counts().values())
 
 
-def _sides(rows: Rows, measures: np.ndarray, split: Splitter | None) -> np.ndarray:
-    """The number of each row's split; -1 for what is not whole in every class, and for scenes without a split."""
-    good = measures["good"]
-    scenes, at, count = np.unique(rows.scene[good], return_inverse=True, return_counts=True)
-    returns = np.bincount(at, measures["returns"][good], scenes.size) / np.maximum(count, 1)
-    whole = count == len(CLASSES)
-    if split is None:
-        return np.where(good & np.isin(rows.scene, scenes[whole]), 0, -1)
-    known = {scene: SPLITS.index(name) for scene, name in split(scenes[whole], returns[whole]).items()}
-    side = np.array([known.get(scene, -1) for scene in rows.scene.tolist()], int)
-    return np.where(good, side, -1)
+def _split_ids(rows: Rows, stats: np.ndarray, splitter: Splitter | None) -> np.ndarray:
+    """Return the number of each row's split; -1 for scenes that are not valid in every class or have no split."""
+    valid = stats["valid"]
+    scenes, at, count = np.unique(rows.scene[valid], return_inverse=True, return_counts=True)
+    returns = np.bincount(at, stats["returns"][valid], scenes.size) / np.maximum(count, 1)
+    complete = count == len(CLASSES)
+    if splitter is None:
+        return np.where(valid & np.isin(rows.scene, scenes[complete]), 0, -1)
+    split_names = splitter(scenes[complete], returns[complete])
+    numbers = {scene: SPLITS.index(name) for scene, name in split_names.items()}
+    split_ids = np.array([numbers.get(scene, -1) for scene in rows.scene.tolist()], int)
+    return np.where(valid, split_ids, -1)
 
 
-def _reader(folder: Path, rows: Rows) -> FrameReader:
-    """Frames by row, from the raw files."""
+def _frame_reader(folder: Path, rows: Rows) -> FrameReader:
+    """Return a function that reads the frames of some rows from the raw files."""
 
-    def read(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        pairs = [pair_at(folder, int(rows.label[row]), int(rows.scene[row])) for row in some]
+    def read(selected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pairs = [pair_at(folder, int(rows.label[row]), int(rows.scene[row])) for row in selected]
         rgb, depth = (np.empty((len(pairs), *shape), dtype) for dtype, shape in FRAME_SPECS.values())
         for at, pair in enumerate(pairs):
             rgb[at], depth[at] = read_rgb(pair.rgb), read_depth(pair.lidar)
         return rgb, depth
 
     return read
-
-
-def classes_without_returns(folder: Path, rows: Rows, measures: np.ndarray, some: np.ndarray) -> list[Issue]:
-    """Classes without a single LiDAR return in `some` (N,) bool of the rows."""
-    faults = []
-    for label, name in enumerate(CLASSES):
-        if not measures["returns"][some & (rows.label == label)].any():
-            fix = "write ranges under 50 where the object is"
-            home = folder / name / "lidar"
-            faults.append(Issue("no-returns-at-all", home, "no frame with a return", "an object in each", fix))
-    return faults

@@ -1,29 +1,30 @@
-"""What a wandb run shows of a classifier besides figures. Arrays are cut here; wandb's own objects are made from them.
+"""What a run shows of a classifier besides figures: `cut_predictions` cuts it from arrays, `to_wandb` draws it.
 
-P pairs shown, H x W pixels.
+The training cuts and wandb's process draws, so nothing here needs torch. P pairs, S seeds, N rows, H x W pixels.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from pipeline.core.sensors import CLASS_NAMES, NO_RETURN
-from pipeline.data.arrays import Arrays
+from pipeline.render.images import colorize_depth, point_cloud, to_camera_view
 
-SHOWN = 12  # pairs in the table
-CLOUDS = 3  # of them, those drawn in space
-POINTS = 300  # in a cloud, at most
-# viridis at even steps, from far to near
-COLOURS = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)])
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipeline.data.arrays import Arrays
+
+MAX_PAIRS = 12  # in the table
+MAX_CLOUDS = 3  # of these pairs, drawn in space
+MAX_POINTS = 300  # in a cloud
 
 
 class Predictions(NamedTuple):
-    """Test pairs and what was said of them; small copies in the memory of the CPU."""
+    """Test pairs and the logits of a net for them; small copies in the memory of the CPU."""
 
-    counts: np.ndarray  # (2, 2) of all seeds together, a row a true class, a column what was said
+    counts: np.ndarray  # (2, 2) of all seeds together, a row a true class, a column a predicted class
     row: np.ndarray  # (P,) of the prepared arrays
     label: np.ndarray  # (P,) 0 or 1
     logit: np.ndarray  # (P,) of the first seed
@@ -32,94 +33,71 @@ class Predictions(NamedTuple):
     rays: np.ndarray  # (3, H, W) unit vectors
 
 
-def predictions(logits: Sequence[Tensor], data: Arrays, rows: Tensor) -> Predictions:
-    """(N,) logits of every seed for the (N,) `rows` of `data` -> the telling ones of the first seed."""
+def cut_predictions(logits: Sequence["Tensor"], data: "Arrays", rows: "Tensor") -> Predictions:
+    """Return the most informative of the (N,) `rows` of `data`, by the first of S `logits` (N,); counts are of all."""
     label = data.label[rows].cpu().numpy().astype(int)
-    said = np.stack([each.numpy() for each in logits])  # (S, N)
-    cells = 2 * label + (said > 0)
-    shown = telling(said[0], label, SHOWN)
-    picked = rows[shown.tolist()]
+    each = np.stack([logit.numpy() for logit in logits])  # (S, N)
+    cells = 2 * label + (each > 0)
+    chosen = most_informative(each[0], label, MAX_PAIRS)
+    picked = rows[chosen.tolist()]
     return Predictions(
         np.bincount(cells.flatten(), minlength=4).reshape(2, 2),
         picked.cpu().numpy(),
-        label[shown],
-        said[0, shown],
+        label[chosen],
+        each[0, chosen],
         data.rgb[picked].cpu().numpy(),
         data.depth[picked].cpu().numpy(),
         data.rays.cpu().numpy(),
     )
 
 
-def telling(logit: np.ndarray, label: np.ndarray, count: int) -> np.ndarray:
-    """(N,), (N,) -> places of `count` pairs: mistakes, the surest first, then right answers, the least sure first."""
-    wrong, sure = (logit > 0) != (label > 0), np.abs(logit)
-    return np.lexsort((np.where(wrong, -sure, sure), ~wrong))[:count]
+def most_informative(logit: np.ndarray, label: np.ndarray, count: int) -> np.ndarray:
+    """Return the indices of `count` of N pairs, from logits (N,) and labels (N,).
+
+    Errors come first, the most confident ahead; then correct predictions, the least confident ahead.
+    """
+    wrong, confidence = (logit > 0) != (label > 0), np.abs(logit)
+    return np.lexsort((np.where(wrong, -confidence, confidence), ~wrong))[:count]
 
 
-def coloured(depth: np.ndarray) -> np.ndarray:
-    """(H, W) -> (H, W, 3) uint8: near is bright, no return black; the colours span the object alone."""
-    hit = depth < NO_RETURN
-    picture = np.zeros((*depth.shape, 3), dtype=np.uint8)
-    if hit.any():
-        near, far = depth[hit].min(), depth[hit].max()
-        place = (far - depth[hit]) / max(far - near, 1e-6) * (len(COLOURS) - 1)
-        channels = [np.interp(place, range(len(COLOURS)), channel) for channel in COLOURS.T]
-        picture[hit] = np.stack(channels, axis=1).round()
-    return picture
+def thin_cloud(depth: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    """Return x, y, z in Omniverse units and red, green, blue of at most MAX_POINTS returns, evenly chosen: (n, 6)."""
+    points = np.concatenate(point_cloud(depth, rays), axis=1)  # (returns, 6)
+    return points[np.linspace(0, len(points) - 1, min(len(points), MAX_POINTS)).astype(int)]
 
 
-def view(frame: np.ndarray) -> np.ndarray:
-    """(H, W, ...) of the LiDAR as RGB sees the scene: its rows run right to left and its columns top to bottom."""
-    return np.ascontiguousarray(np.swapaxes(frame, 0, 1)[:, ::-1])
-
-
-def cloud(depth: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """(H, W), (3, H, W) -> (n, 6) x, y, z in Omniverse units and red, green, blue; n at most POINTS."""
-    hit = depth < NO_RETURN
-    points = np.concatenate([(depth * rays)[:, hit].T, coloured(depth)[hit]], axis=1)  # (hits, 6)
-    return points[np.linspace(0, len(points) - 1, min(len(points), POINTS)).astype(int)]
-
-
-def as_wandb(shown: Predictions) -> dict[str, Any]:
-    """A table of predictions, point clouds and a confusion matrix, as wandb logs them."""
+def to_wandb(predictions: Predictions) -> dict[str, Any]:
+    """Return a table of predictions, point clouds and a confusion matrix, as wandb logs them."""
     import wandb
 
-    table = wandb.Table(columns=["pair", "class", "said", "confidence", "right", "rgb", "lidar"])
-    for row, label, logit, rgb, depth in zip(*shown[1:6], strict=True):
-        said, sure = int(logit > 0), 1 / (1 + np.exp(-abs(float(logit))))
-        pictures = wandb.Image(rgb, mode="RGBA"), wandb.Image(view(coloured(depth)))
-        table.add_data(int(row), CLASS_NAMES[label], CLASS_NAMES[said], sure, bool(label == said), *pictures)
-    drawn = [(label, cloud(depth, shown.rays)) for label, depth in zip(shown.label, shown.depth, strict=True)]
-    clouds = [wandb.Object3D(points, caption=CLASS_NAMES[label]) for label, points in drawn if len(points)][:CLOUDS]
-    told = {"predictions": table, "confusion": _matrix(shown.counts)}
-    return told | ({"clouds": clouds} if clouds else {})
+    table = wandb.Table(columns=["pair", "class", "predicted", "confidence", "correct", "rgb", "lidar"])
+    for row, label, logit, rgb, depth in zip(*predictions[1:6], strict=True):
+        predicted, confidence = int(logit > 0), 1 / (1 + np.exp(-abs(float(logit))))
+        images = wandb.Image(rgb, mode="RGBA"), wandb.Image(to_camera_view(colorize_depth(depth)))
+        table.add_data(
+            int(row), CLASS_NAMES[label], CLASS_NAMES[predicted], confidence, bool(label == predicted), *images
+        )
+    pairs = zip(predictions.label, predictions.depth, strict=True)
+    visible = [(label, depth) for label, depth in pairs if (depth < NO_RETURN).any()][:MAX_CLOUDS]
+    clouds = [
+        wandb.Object3D(thin_cloud(depth, predictions.rays), caption=CLASS_NAMES[label]) for label, depth in visible
+    ]
+    media = {"predictions": table, "confusion": _confusion_chart(predictions.counts)}
+    return media | ({"clouds": clouds} if clouds else {})
 
 
-def _matrix(counts: np.ndarray) -> Any:
-    """wandb's own chart of a confusion matrix."""
+def _confusion_chart(counts: np.ndarray) -> Any:
+    """Return wandb's own chart of a confusion matrix (2, 2)."""
     import wandb
 
-    columns = ["Actual", "Predicted", "nPredictions"]
-    cells = [[CLASS_NAMES[true], CLASS_NAMES[said], int(counts[true, said])] for true, said in np.ndindex(2, 2)]
+    columns: list[str | int] = ["Actual", "Predicted", "nPredictions"]
+    cells = [
+        [CLASS_NAMES[true], CLASS_NAMES[predicted], int(counts[true, predicted])]
+        for true, predicted in np.ndindex(2, 2)
+    ]
     return wandb.plot_table(
         vega_spec_name="wandb/confusion_matrix/v1",
         data_table=wandb.Table(columns=columns, data=cells),
-        fields={column: column for column in columns},
+        fields={str(column): str(column) for column in columns},
         string_fields={"title": "test pairs, all seeds together"},
     )
-
-
-def picture(path: Path) -> Any:
-    """A PNG file, as wandb logs it."""
-    import wandb
-
-    return wandb.Image(str(path))
-
-
-def send_model(run: Any, name: str, file: Path, metrics: Mapping[str, Any]) -> None:
-    """One checkpoint, that of its best epoch, as an artifact; its aliases are findable names of this version."""
-    import wandb
-
-    artifact = wandb.Artifact(name, type="model", metadata=dict(metrics))
-    artifact.add_file(str(file))
-    run.log_artifact(artifact, aliases=["best", *([run.group] if run.group else []), file.stem])

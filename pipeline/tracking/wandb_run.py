@@ -1,207 +1,191 @@
-"""One Weights & Biases run in a thread of its own: whatever wandb does, the training neither waits nor fails.
+"""One Weights & Biases run in a process of its own: whatever wandb does, the training neither waits nor fails.
 
-WANDB_MODE says how: offline (the default: no account, no prompt, no network; `wandb sync` later), online or disabled.
+WANDB_MODE is offline (the default: no account, no prompt, no network; `wandb sync` later), online or disabled.
+
+A thread writes one line of JSON a message to the process, which answers in at most two lines: one once the run is
+open, one if wandb is given up. A process that does not end in time is killed, with all that it started.
 """
 
+import base64
+import io
+import json
 import os
+import subprocess
 import sys
 import tempfile
 import threading
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from pipeline.tracking.provenance import read_provenance
+import numpy as np
 
-TIMEOUT_S = 15  # seconds to wait for the server before going offline, and for wandb to end
-UPLOAD_TIMEOUT_S = (
-    120  # seconds to wait for the rest of an upload; what is missing then is in the folder, for `wandb sync`
-)
-MIN_FREE_BYTES = 2**20  # bytes that must fit into the folder
+TIMEOUT_S = 15  # seconds that the server has to answer before the run goes offline, and that wandb has to end
+UPLOAD_TIMEOUT_S = 120  # seconds for the rest of an upload; what is missing then is in the folder, for `wandb sync`
+MIN_FREE_BYTES = 2**20  # that must fit into the folder
 MODES = ("offline", "online", "disabled")
-Call = Callable[[Any], None]  # what to do with the run
-_stuck = threading.Event()  # wandb did not come back: later runs of this process do without
+SYNONYMS = {"dryrun": "offline", "run": "online"}  # wandb's older names of modes
+ROOT = Path(__file__).resolve().parents[2]  # where the process finds this package
+_stuck = threading.Event()  # wandb had to be killed: later runs of this process do without
 
 
 class NullRun:
-    """Stands where a run would: takes everything, does nothing."""
+    """Stand where a run would: take everything, do nothing."""
 
-    def put(self, call: Call) -> None:
+    def send(self, method: str, **arguments: Any) -> None:
         pass
 
-    def finish(self, code: int) -> None:
+    def finish(self, exit_code: int) -> None:
         pass
 
 
-class Run:
-    """Calls are queued and made in order; the first that fails is told, and it is the last."""
+class Run(NullRun):
+    """Pass messages on to the process of wandb; print one warning at most."""
 
-    def __init__(self, name: str, config: dict, mode: str) -> None:
-        self.name, self.config, self.mode = name, config, mode
-        self.calls: SimpleQueue[Call | None] = SimpleQueue()
-        self.told = False
+    def __init__(self, name: str, config: dict[str, Any], mode: str) -> None:
+        self.name, self.mode = name, mode
+        self.warned = False
+        self.process: subprocess.Popen[bytes] | None = None
+        self.messages: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        times = {"timeout_s": TIMEOUT_S, "grace_s": self._end_timeout_s() + 5}  # to be killed from here comes first
+        self.send("open", name=name, config=config, mode=mode, **times)
         self.thread = threading.Thread(target=self._work, name=f"wandb {name}", daemon=True)
         self.thread.start()
 
-    def put(self, call: Call) -> None:
-        """Have `call(run)` made, some time soon."""
-        self.calls.put(call)
+    def send(self, method: str, **arguments: Any) -> None:
+        """Have one of `wandb_process.METHODS` called, some time soon."""
+        self.messages.put({"method": method, **arguments})
 
-    def finish(self, code: int) -> None:
-        """End the run, 0 for a good end, and wait for it, but not for ever."""
-        self.calls.put(lambda run: run.finish(exit_code=code))
-        self.calls.put(None)
-        patience = UPLOAD_TIMEOUT_S if self.mode == "online" else TIMEOUT_S
-        self.thread.join(patience)
+    def finish(self, exit_code: int) -> None:
+        """End the run, with 0 for a training that ended well, and wait for wandb, but not for ever."""
+        self.send("finish", exit_code=exit_code)
+        self.messages.put(None)
+        timeout_s = self._end_timeout_s()
+        self.thread.join(timeout_s)
         if self.thread.is_alive():
-            self._tell(f"no answer for {patience} seconds; what it has is in {_folder()}")
+            self._warn(f"is off for {self.name}: no answer for {timeout_s} seconds; what it has is in {wandb_folder()}")
             _stuck.set()
-            _kill()
-            self.thread.join(TIMEOUT_S)  # nobody is left to wait for: it ends, before wandb can be started anew
+            if self.process and self.process.poll() is None:
+                kill_tree(self.process.pid)
+            self.thread.join(TIMEOUT_S)
+
+    def _end_timeout_s(self) -> float:
+        return UPLOAD_TIMEOUT_S if self.mode == "online" else TIMEOUT_S
 
     def _work(self) -> None:
-        run = None
         try:
-            _try_room(_folder())
-            with _environment(_folder()):
-                run = self._open()
-                while (call := self.calls.get()) is not None:
-                    call(run)
-            _try_room(_folder())  # its own process says nothing of a full disk
+            _require_space(wandb_folder())
+            self.process = _start_process()
+            with suppress(BrokenPipeError), self.process:
+                self._pass_on(self.process)
+            if self.process.returncode:
+                self._warn(f"is off for {self.name}: its process ended with {self.process.returncode}")
+            _require_space(wandb_folder())  # wandb itself says nothing of a full disk
         except Exception as error:
-            self._tell(in_short(error))
-            with suppress(Exception):
-                run.finish(exit_code=1)
-            _leave()
+            self._warn(f"is off for {self.name}: {in_short(error)}")
 
-    def _open(self) -> Any:
-        """The run in the mode asked for; one that cannot go online goes offline instead."""
-        if self.mode == "online":
-            try:
-                _reach()
-                return _init("online", self.name, self.config)
-            except Exception as error:
-                self.mode = "offline"
-                self._tell(in_short(error), "stays offline")
-        return _init("offline", self.name, self.config)
+    def _pass_on(self, process: subprocess.Popen[bytes]) -> None:
+        """Write every message, and print what the process answers."""
+        assert process.stdin and process.stdout
+        with suppress(BrokenPipeError):  # the process has ended: its last line says why
+            for message in iter(self.messages.get, None):
+                process.stdin.write(json.dumps(message, default=encode).encode() + b"\n")
+                process.stdin.flush()
+                if message["method"] == "open" and (answer := _read_line(process.stdout)):
+                    self.mode = "offline"
+                    self._warn(answer)
+            process.stdin.close()
+        self._warn(_read_line(process.stdout))
 
-    def _tell(self, reason: str, what: str = "is off") -> None:
-        if not self.told:
-            print(f"warning: wandb {what} for {self.name}: {reason}", file=sys.stderr)
-        self.told = True
+    def _warn(self, reason: str) -> None:
+        if reason and not self.warned:
+            print(f"warning: wandb {reason}", file=sys.stderr)
+            self.warned = True
 
 
-def start_run(name: str, config: dict) -> Run | NullRun:
-    """A run called `name`, stage first; returns at once."""
-    mode = os.environ.get("WANDB_MODE") or "offline"
+def start_run(name: str, config: dict[str, Any]) -> NullRun:
+    """Start a run called `name`, stage first, and return at once."""
+    wanted = os.environ.get("WANDB_MODE") or "offline"
+    mode = SYNONYMS.get(wanted, wanted)
     if mode not in MODES:
-        print(f"warning: wandb is off for {name}: WANDB_MODE is {mode}; expected {', '.join(MODES)}", file=sys.stderr)
-    return NullRun() if mode not in MODES[:2] or _stuck.is_set() else Run(name, config, mode)
+        expected = ", ".join(MODES)
+        print(f"warning: wandb is off for {name}: WANDB_MODE is {mode}; expected {expected}", file=sys.stderr)
+    return Run(name, config, mode) if mode in MODES[:2] and not _stuck.is_set() else NullRun()
 
 
-def _init(mode: str, name: str, config: dict) -> Any:
-    import wandb  # a fifth of a second, and only trainings need it
-
-    known = read_provenance()
-    settings = wandb.Settings(
-        silent=True,
-        console="off",
-        init_timeout=TIMEOUT_S,
-        disable_git=True,  # `origin` tells the commit; wandb would copy remote and differences too
-        x_disable_stats=True,
-        x_save_requirements=False,
+def _start_process() -> "subprocess.Popen[bytes]":
+    """Start wandb's process, apart from the terminal: Ctrl-C is the training's."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "pipeline.tracking.wandb_process"],
+        env=_environment(wandb_folder()),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
-    with _no_launch():
-        run = wandb.init(
-            mode=mode,
-            dir=_folder().parent,
-            project=os.environ.get("WANDB_PROJECT", "rgb-lidar-cilp"),
-            name=name,
-            job_type=name.split("/")[0],
-            group=known.get("experiment") or known.get("commit", "")[:7] or None,
-            config=config | known,
-            settings=settings,
-        )
-    run.define_metric("*", step_metric="epoch", summary="none")  # the summary is what the stage says it is
-    return run
 
 
-@contextmanager
-def _no_launch() -> Iterator[None]:
-    """Keep wandb from looking for inputs of its job queue: it notes the absence, and saves half of the time of init."""
-    name = "wandb.sdk.launch"
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # an import of it fails
-    try:
-        yield
-    finally:
-        del sys.modules[name]
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment of wandb's process; a variable that is set already stays.
 
-
-def _folder() -> Path:
-    """`wandb/` of WANDB_DIR, else of the project: DVC names it, since its queue works in copies that it throws away."""
-    return Path(os.environ.get("WANDB_DIR") or os.environ.get("DVC_ROOT") or ".").resolve() / "wandb"
-
-
-@contextmanager
-def _environment(folder: Path) -> Iterator[None]:
-    """What wandb takes from variables alone, unless they are set.
-
-    Copies of artifacts, and logs, stay with the runs: a home may be full or read-only. Nothing is printed, and nothing
-    of ours goes to wandb's own error reports: offline means no network.
+    Copies of artifacts, and logs, lie with the runs: a home may be full or read-only. Nothing goes to wandb's own error
+    reports: offline means no network.
     """
-    ours = {
+    defaults = {
         "WANDB_DATA_DIR": str(folder / "data"),
         "WANDB_CACHE_DIR": str(folder / "cache"),
         "WANDB_ERROR_REPORTING": "false",
-        "WANDB_SILENT": "true",
+        "OPENBLAS_NUM_THREADS": "1",  # this and the next save a seventh of the processor time of a short run
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",
     }
-    missing = {name: value for name, value in ours.items() if name not in os.environ}
-    os.environ.update(missing)
-    try:
-        yield
-    finally:
-        for name in missing:
-            os.environ.pop(name, None)
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return defaults | os.environ | {"PYTHONPATH": path}
 
 
-def _try_room(folder: Path) -> None:
-    """Raises OSError unless `folder` takes ROOM bytes. wandb itself would go to another folder, or lose them."""
+def wandb_folder() -> Path:
+    """Return `wandb/` of WANDB_DIR, else of the project, which DVC names: its queue works in copies it throws away."""
+    return Path(os.environ.get("WANDB_DIR") or os.environ.get("DVC_ROOT") or ".").resolve() / "wandb"
+
+
+def _require_space(folder: Path) -> None:
+    """Raise OSError unless `folder` takes MIN_FREE_BYTES; wandb itself would go to another folder, or lose data."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(bytes(MIN_FREE_BYTES))
 
 
-def _reach() -> None:
-    """Raises OSError at once if there is no network; wandb itself would try for long."""
-    address = os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
-    with suppress(urllib.error.HTTPError):  # an answer, whatever it says
-        urllib.request.urlopen(address, timeout=TIMEOUT_S / 3).close()
+def _read_line(stream: Any) -> str:
+    return stream.readline().decode(errors="replace").strip()
 
 
-def _leave() -> None:
-    """End wandb, its own process dead, deaf or whole: when Python exits it would wait for that, and complain."""
-    _kill()
-    with suppress(Exception, SystemExit):  # of a process found dead it takes the exit code for its own
-        sys.modules["wandb"].teardown()
+def kill_tree(pid: int) -> None:
+    """Kill a process and all that it started; wandb's own process has a session of its own, so no group holds both."""
+    import psutil  # only where wandb has failed
+
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for each in (*process.children(recursive=True), process):
+            with suppress(psutil.Error):
+                each.kill()
 
 
-def _kill() -> None:
-    """Kill wandb's own process: whoever waits for an answer of it gets an error."""
-    with suppress(Exception, SystemExit):
-        from wandb.sdk import wandb_setup
+def encode(value: Any) -> Any:
+    """Return an array as the base64 text of a .npy file, a path as text, for json.dumps."""
+    if isinstance(value, np.ndarray):
+        file = io.BytesIO()
+        np.save(file, value, allow_pickle=False)
+        return {"npy": base64.b64encode(file.getvalue()).decode()}
+    return value.item() if isinstance(value, np.generic) else str(value)
 
-        process = wandb_setup.singleton().assert_service()._proc._process
-        process.kill()
-        process.wait(1)
+
+def decode(fields: dict[str, Any]) -> Any:
+    """Return what `encode` was given, for json.loads; a path stays text."""
+    if fields.keys() == {"npy"}:
+        return np.load(io.BytesIO(base64.b64decode(fields["npy"])), allow_pickle=False)
+    return fields
 
 
 def in_short(error: Exception) -> str:
-    """An error in one line."""
+    """Return an error in one line."""
     return " ".join(f"{type(error).__name__} {error}".split())[:200]

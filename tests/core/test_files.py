@@ -15,6 +15,7 @@ from pipeline.core.checkpoints import load_checkpoint, save_checkpoint, save_che
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic, read_json, read_npy, resumable_folder, write_json, write_npy, write_text
 from pipeline.core.runs import checkpoint_path, run_folder
+from pipeline.version import __version__
 from support.commands import ROOT
 
 
@@ -36,6 +37,15 @@ def test_a_file_appears_with_its_folder_and_is_for_all_to_read(tmp_path: Path) -
     assert (tmp_path / "new" / "a.txt").read_bytes() == "käfer\n".encode()
     assert (tmp_path / "new" / "a.txt").stat().st_mode & 0o777 == 0o644
     assert len(list((tmp_path / "new").iterdir())) == 1
+
+
+def test_a_mount_that_has_no_modes_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.chmod", refuse)
+    write_text(tmp_path / "a.txt", "there")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["there"]
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
@@ -156,7 +166,7 @@ ABOUT = {"kind": "fusion", "net": {"widths": [4, 8], "downsample": "maxpool"}}
 def test_checkpoint_round_trip(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "a", WEIGHTS, ABOUT)
     weights, about = load_checkpoint(tmp_path / "a")
-    assert about == ABOUT and weights.keys() == WEIGHTS.keys()
+    assert about == ABOUT | {"version": __version__} and weights.keys() == WEIGHTS.keys()
     assert all(torch.equal(weights[name], tensor) for name, tensor in WEIGHTS.items())
 
 
@@ -173,7 +183,9 @@ def test_every_seeds_model_gets_its_file(tmp_path: Path) -> None:
     save_checkpoints(tmp_path, models, {"kind": "line"})
     assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["seed3.safetensors", "seed5.safetensors"]
     weights, about = load_checkpoint(checkpoint_path(tmp_path, 5))
-    assert about == {"kind": "line", "seed": 5} and torch.equal(weights["weight"], models[5].weight)
+    assert about == {"kind": "line", "seed": 5, "version": __version__} and torch.equal(
+        weights["weight"], models[5].weight
+    )
 
 
 FOREIGN: dict[str, Callable[[Path], object]] = {

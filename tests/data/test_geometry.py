@@ -10,8 +10,8 @@ HALF, ROOT = 0.5, math.sqrt(3) / 2  # sine and cosine of 30 degrees
 ANGLES = torch.tensor([-math.pi / 6, 0.0, math.pi / 6])
 
 
-def test_no_return_is_the_contracts() -> None:
-    assert NO_RETURN == NO_RETURN == 50.0
+def test_no_return_is_the_longest_range() -> None:
+    assert NO_RETURN == 50.0
 
 
 def test_directions_have_the_sensors_axes() -> None:

@@ -19,7 +19,8 @@ def imported_rooms(path: Path) -> set[str]:
 
 
 def test_the_rooms_are_the_folders_of_the_library() -> None:
-    assert set(ROOMS) == {path.parent.name for path in (ROOT / "pipeline").glob("*/__init__.py")}
+    folders = {path.parent.name for path in (ROOT / "pipeline").glob("*/__init__.py")}
+    assert set(ROOMS) == folders | {"version"}
 
 
 def test_rooms_import_as_the_table_says() -> None:

@@ -48,17 +48,18 @@ def browser() -> Iterator[webdriver.Chrome]:
 def app(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The command as a user types it; the address of what it shows."""
     here = tmp_path_factory.mktemp("app")
-    command = [sys.executable, "-m", "pipeline", "explore", str(raw_folder), "--name", "shown", "--port", str(PORT)]
+    log = here / "output.txt"
+    command = [sys.executable, "-m", "pipeline", "explore", str(raw_folder), "--name", "viewed", "--port", str(PORT)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "BROWSER": "true"}
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background job ignores it and so would its children
-    with (here / "said.txt").open("w") as said:
-        running = subprocess.Popen(command, cwd=here, env=environment, stdout=said, stderr=subprocess.STDOUT)
+    with log.open("w") as output:
+        running = subprocess.Popen(command, cwd=here, env=environment, stdout=output, stderr=subprocess.STDOUT)
     signal.signal(signal.SIGINT, before)
-    wait_for(lambda: "12 groups at" in (here / "said.txt").read_text() or running.poll() is not None, 120)
-    assert running.poll() is None, (here / "said.txt").read_text()
-    yield f"http://localhost:{PORT}/datasets/shown"
+    wait_for(lambda: "12 groups at" in log.read_text() or running.poll() is not None, 120)
+    assert running.poll() is None, log.read_text()
+    yield f"http://localhost:{PORT}/datasets/viewed"
     running.send_signal(signal.SIGINT)
-    assert running.wait(60) == 0 and "error" not in (here / "said.txt").read_text()  # Ctrl-C is the usual end
+    assert running.wait(60) == 0 and "error" not in log.read_text()  # Ctrl-C is the usual end
 
 
 def wait_for(holds: Callable[[], bool], seconds: float) -> None:
@@ -78,8 +79,8 @@ def shot(browser: webdriver.Chrome, name: str) -> np.ndarray:
 
 def colourful(picture: np.ndarray) -> int:
     """Pixels that are no grey and not FiftyOne's own orange, blue or red: objects and points."""
-    depth_std = picture.max(axis=2).astype(int) - picture.min(axis=2)
-    return int((depth_std > 60).sum())
+    saturation = picture.max(axis=2).astype(int) - picture.min(axis=2)
+    return int((saturation > 60).sum())
 
 
 def in_viridis(picture: np.ndarray) -> int:

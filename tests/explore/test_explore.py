@@ -12,17 +12,17 @@ from pipeline.core.errors import PipelineError
 from pipeline.raw.format import DataError, pair_at, read_depth
 from pipeline.render.images import to_camera_view
 from pipeline.tools.explore.fiftyone_view import SLICES, build_dataset, export_dataset
+from pipeline.tools.importers.formats.pointcloud import read_pcd
 from pipeline.tools.importers.import_dataset import import_dataset
-from pipeline.tools.importers.pointcloud import read_pcd
 from pipeline.tools.simulator.simulate import simulate
 
 SPLITS = {(label, scene): ("train", "val", "test")[scene % 3] for label in (0, 1) for scene in range(5)}
-SAID = {("cubes", "0001"): ("cube", 0.75), ("spheres", "0001"): ("cube", 0.625)}
+PREDICTIONS = {("cubes", "0001"): ("cube", 0.75), ("spheres", "0001"): ("cube", 0.625)}
 
 
 @pytest.fixture
 def dataset(raw_folder: Path, here: Path) -> fo.Dataset:
-    return build_dataset(raw_folder, None, SPLITS, SAID)
+    return build_dataset(raw_folder, None, SPLITS, PREDICTIONS)
 
 
 def pair(dataset: fo.Dataset, label: str, scene: int) -> dict[str, fo.Sample]:
@@ -49,8 +49,8 @@ def test_fields_say_what_the_frames_hold(dataset: fo.Dataset, raw_folder: Path) 
     rgb = np.array(Image.open(pair_at(raw_folder, 1, 4).rgb))[..., :3].max(axis=2)
     for sample in pair(dataset, "sphere", 4).values():
         assert sample.returns == hits.size and sample.lit_pixels == (rgb > 0).sum()
-        told = [sample.nearest, sample.mean_range, sample.farthest, sample.brightness]
-        assert told == pytest.approx([hits.min(), hits.mean(), hits.max(), rgb[rgb > 0].mean()], abs=0.01)
+        values = [sample.nearest, sample.mean_range, sample.farthest, sample.brightness]
+        assert values == pytest.approx([hits.min(), hits.mean(), hits.max(), rgb[rgb > 0].mean()], abs=0.01)
 
 
 def test_tags_and_fields_name_the_split_and_the_mistakes(dataset: fo.Dataset) -> None:
@@ -67,8 +67,8 @@ def test_the_depth_map_is_exact_and_lies_as_the_picture_does(dataset: fo.Dataset
     lidar = pair(dataset, "cube", 2)["lidar"]
     depth = read_depth(pair_at(raw_folder, 0, 2).lidar)
     assert lidar.depth.map.dtype == np.float32 and (lidar.depth.map == to_camera_view(depth)).all()
-    shown = np.array(Image.open(lidar.filepath))
-    assert ((shown > 0).any(axis=2) == (to_camera_view(depth) < 50)).all()
+    picture = np.array(Image.open(lidar.filepath))
+    assert ((picture > 0).any(axis=2) == (to_camera_view(depth) < 50)).all()
 
 
 def test_the_cloud_is_the_returns_in_space(dataset: fo.Dataset, raw_folder: Path) -> None:
@@ -118,15 +118,15 @@ def test_an_export_overwrites_nothing(dataset: fo.Dataset, here: Path) -> None:
     assert not list((here / "exported").iterdir())
 
 
-def test_a_named_data_set_is_kept_and_not_replaced(raw_folder: Path, here: Path) -> None:
-    kept = build_dataset(raw_folder, "cubes and spheres", {}, {})
+def test_a_named_data_set_persists_and_not_replaced(raw_folder: Path, here: Path) -> None:
+    named = build_dataset(raw_folder, "cubes and spheres", {}, {})
     try:
-        assert kept.persistent and "cubes and spheres" in fo.list_datasets()
+        assert named.persistent and "cubes and spheres" in fo.list_datasets()
         with pytest.raises(PipelineError, match="cubes and spheres: FiftyOne has a data set of that name"):
             build_dataset(raw_folder, "cubes and spheres", {}, {})
         assert len(fo.load_dataset("cubes and spheres")) == 12
     finally:
-        kept.delete()
+        named.delete()
 
 
 def test_an_interrupted_build_leaves_no_data_set_of_that_name(
@@ -158,13 +158,13 @@ def test_no_data_set_takes_the_pictures_of_another(raw_folder: Path, here: Path)
 
 
 @pytest.mark.parametrize("name", ["a-b", "!"])
-def test_a_name_that_fiftyone_does_not_take_is_no_fault_of_the_database(
+def test_a_name_that_fiftyone_does_not_accept_is_no_fault_of_the_database(
     raw_folder: Path, here: Path, name: str
 ) -> None:
-    kept = build_dataset(raw_folder, "a b", {}, {})
-    with pytest.raises(PipelineError, match="FiftyOne takes no such name"):
+    named = build_dataset(raw_folder, "a b", {}, {})
+    with pytest.raises(PipelineError, match="FiftyOne accepts no such name"):
         build_dataset(raw_folder, name, {}, {})
-    kept.delete()
+    named.delete()
 
 
 def test_a_folder_with_errors_is_refused_before_anything_is_made(raw_folder: Path, here: Path) -> None:

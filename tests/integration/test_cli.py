@@ -29,7 +29,7 @@ def test_simulate_writes_a_set_that_check_accepts(tmp_path: Path) -> None:
         f"{folder}: 6 scenes, 12 pairs, seed 3\n",
         "",
     )
-    assert pipeline("check", folder) == (0, f"{folder}: 12 pairs, no fault found\n", "")
+    assert pipeline("check", folder) == (0, f"{folder}: 12 pairs, no issues found\n", "")
 
 
 def test_simulate_overwrites_nothing(tmp_path: Path) -> None:
@@ -57,8 +57,8 @@ def test_check_says_by_its_exit_code_what_it_found(some_scenes: Path, tmp_path: 
     code, out, err = pipeline("check", folder, "--json")
     report = json.loads(out)
     assert (code, err) == (1, "") and report["pairs"] == 39
-    assert [issue["kind"] for issue in report["errors"]] == ["unpaired"]
-    assert sorted(issue["kind"] for issue in report["warnings"]) == ["imbalance", "stray"]
+    assert [issue["code"] for issue in report["errors"]] == ["unpaired"]
+    assert sorted(issue["code"] for issue in report["warnings"]) == ["imbalance", "stray"]
 
 
 def test_check_names_every_fault_on_a_line_of_its_own(some_scenes: Path, tmp_path: Path) -> None:

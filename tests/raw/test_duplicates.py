@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from pipeline.raw.duplicates import find_duplicates, find_near_duplicates
+from pipeline.raw.frame_stats import FRAME_STATS, frame_stats
 from pipeline.raw.index import Rows
-from pipeline.raw.scan import FRAME_STATS, _measure
 
 FOLDER = Path("set")
+Frame = tuple[np.ndarray, np.ndarray]  # rgb, depth
 
 
 def rows(label: list[int], scene: list[int]) -> Rows:
@@ -23,19 +24,19 @@ def frame(row: int, column: int, depth: float = 24, size: int = 10) -> tuple[np.
     return rgb, ranges
 
 
-def near(frames: list[tuple[np.ndarray, np.ndarray]], side: list[int], label: list[int] | None = None) -> list[str]:
-    """What is said of such frames, one a scene."""
+def near(frames: list[Frame], split_ids: list[int], label: list[int] | None = None) -> list[str]:
+    """Find near duplicates among frames, one a scene."""
     rgb, depth = (np.stack(each) for each in zip(*frames, strict=True))
     count = len(frames)
-    measures = _measure(rgb, depth, np.ones(count, bool))
-    told = find_near_duplicates(
+    stats = frame_stats(rgb, depth, np.ones(count, bool))
+    issues = find_near_duplicates(
         FOLDER,
         rows(label or [0] * count, list(range(count))),
-        measures,
-        np.array(side),
+        stats,
+        np.array(split_ids),
         lambda at: (rgb[at], depth[at]),
     )
-    return [fault.found for fault in told]
+    return [issue.found for issue in issues]
 
 
 def test_the_same_object_a_little_nearer_is_near() -> None:
@@ -76,27 +77,27 @@ def test_exact_copies_are_left_to_the_other_check() -> None:
 # --- exact
 
 
-def measured(count: int) -> np.ndarray:
-    """Frames that differ in both sensors."""
-    measures = np.zeros(count, FRAME_STATS)
-    measures["good"], measures["returns"], measures["lit"] = True, 100, 50
-    measures["rgb"][:, 0] = measures["lidar"][:, 1] = np.arange(count) + 1
-    return measures
+def distinct(count: int) -> np.ndarray:
+    """Statistics of frames that differ in both sensors."""
+    stats = np.zeros(count, FRAME_STATS)
+    stats["valid"], stats["returns"], stats["lit"] = True, 100, 50
+    stats["rgb_hash"][:, 0] = stats["lidar_hash"][:, 1] = np.arange(count) + 1
+    return stats
 
 
-def told(measures: np.ndarray, label: list[int], side: list[int]) -> list[tuple[str, str]]:
-    found = find_duplicates(FOLDER, rows(label, list(range(len(label)))), measures, np.array(side))
-    return [(fault.kind, str(fault.path)) for fault in found]
+def codes(stats: np.ndarray, label: list[int], split_ids: list[int]) -> list[tuple[str, str]]:
+    issues = find_duplicates(FOLDER, rows(label, list(range(len(label)))), stats, np.array(split_ids))
+    return [(issue.code, str(issue.path)) for issue in issues]
 
 
 def test_frames_that_differ_are_no_duplicates() -> None:
-    assert told(measured(4), [0, 0, 1, 1], [0, 1, 0, 2]) == []
+    assert codes(distinct(4), [0, 0, 1, 1], [0, 1, 0, 2]) == []
 
 
-def test_every_copy_but_the_first_is_told_by_sensor() -> None:
-    measures = measured(4)
-    measures["lidar"][1:] = measures["lidar"][0]
-    assert told(measures, [0, 0, 0, 0], [0, 0, 1, -1]) == [
+def test_every_copy_but_the_first_is_found_by_sensor() -> None:
+    stats = distinct(4)
+    stats["lidar_hash"][1:] = stats["lidar_hash"][0]
+    assert codes(stats, [0, 0, 0, 0], [0, 0, 1, -1]) == [
         ("duplicate", "set/cubes/lidar/0001.npy"),
         ("leak", "set/cubes/lidar/0002.npy"),
         ("duplicate", "set/cubes/lidar/0003.npy"),
@@ -104,28 +105,28 @@ def test_every_copy_but_the_first_is_told_by_sensor() -> None:
 
 
 def test_a_copy_in_the_other_class_is_worse_than_one_in_another_split() -> None:
-    measures = measured(2)
-    measures["rgb"][1] = measures["rgb"][0]
-    assert told(measures, [0, 1], [0, 2]) == [("two-classes", "set/spheres/rgb/0001.png")]
+    stats = distinct(2)
+    stats["rgb_hash"][1] = stats["rgb_hash"][0]
+    assert codes(stats, [0, 1], [0, 2]) == [("two-classes", "set/spheres/rgb/0001.png")]
 
 
 def test_frames_that_show_nothing_or_are_broken_are_not_copies() -> None:
-    measures = measured(4)
-    measures["rgb"][:] = 7
-    measures["lit"][:2], measures["good"][3] = 0, False
-    assert told(measures, [0] * 4, [0, 1, 2, 0]) == []
+    stats = distinct(4)
+    stats["rgb_hash"][:] = 7
+    stats["lit"][:2], stats["valid"][3] = 0, False
+    assert codes(stats, [0] * 4, [0, 1, 2, 0]) == []
 
 
 def test_a_folder_of_nearly_equal_frames_is_no_more_work_than_another() -> None:
     count = 20_000
-    measures = measured(count)
-    measures["look"] = np.random.default_rng(0).random((count, 7)) / 10  # all within reach of all: 200 million pairs
+    stats = distinct(count)
+    stats["signature"] = np.random.default_rng(0).random((count, 7)) / 10  # all within reach of all: 200 million pairs
     blank = np.zeros((1, 64, 64, 4), np.uint8), np.full((1, 64, 64), 50, np.float32)
-    seen: list[int] = []
+    read: list[int] = []
 
     def frames(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        seen.append(at.size)
+        read.append(at.size)
         return tuple(np.broadcast_to(each, (at.size, *each.shape[1:])) for each in blank)
 
-    find_near_duplicates(FOLDER, rows([0] * count, list(range(count))), measures, np.arange(count) % 3, frames)
-    assert sum(seen) / 2 <= 6 * count
+    find_near_duplicates(FOLDER, rows([0] * count, list(range(count))), stats, np.arange(count) % 3, frames)
+    assert sum(read) / 2 <= 6 * count

@@ -40,7 +40,7 @@ def test_list_pairs_names_every_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         list_pairs(tmp_path)
     wanted = [tmp_path / name / sensor for name in CLASSES for sensor in SENSORS]
-    assert [fault.path for fault in caught.value.args] == wanted
+    assert [issue.path for issue in caught.value.args] == wanted
 
 
 # --- readers
@@ -55,7 +55,7 @@ def test_readers_give_the_contracts_arrays(good: Path) -> None:
     image[0, 0] = depth[0, 0] = 1  # ours to write to
 
 
-def test_angles_are_told_apart(good: Path) -> None:
+def test_azimuth_and_zenith_are_not_mixed_up(good: Path) -> None:
     np.save(good / "cubes/zenith.npy", faults.ANGLES)
     azimuth, zenith = read_angles(good, "cubes")
     assert zenith[0] == -0.25 and azimuth[0] != -0.25
@@ -75,7 +75,7 @@ def test_an_array_of_the_second_npy_version_is_read(good: Path) -> None:
 OF_ONE_FILE = [
     name
     for name, planted in faults.FAULTS.items()
-    if planted.path in (faults.RGB, faults.DEPTH) and planted.kind not in WARNINGS | {"leak", "link-outside"}
+    if planted.path in (faults.RGB, faults.DEPTH) and planted.code not in WARNINGS | {"leak", "link-outside"}
 ]
 
 
@@ -84,38 +84,38 @@ def test_readers_refuse_with_one_line_that_names_the_file(good: Path, name: str)
     planted = faults.FAULTS[name]
     planted.plant(good)
     read = read_rgb if planted.path.endswith("png") else read_depth
-    missing = planted.kind in ("unpaired", "broken-link", "name")
+    missing = planted.code in ("unpaired", "broken-link", "name")
     with pytest.raises(DataError, match="found nothing" if missing else planted.words) as caught:
         read(good / planted.path)
-    assert caught.value.args[0].kind == ("missing" if missing else planted.kind)
+    assert caught.value.args[0].code == ("missing" if missing else planted.code)
     assert str(good / planted.path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-# --- the words
+# --- messages
 
 
-def test_a_fault_is_one_clear_line() -> None:
-    fault = Issue("dtype", Path("a.npy"), "float64 (3,)", "float32 (64,)", "convert it")
-    assert str(fault) == "a.npy: found float64 (3,); expected float32 (64,); convert it"
-    assert (fault.severity, Issue("stray", Path("a"), "b", "c", "d").severity) == ("error", "warning")
+def test_an_issue_is_one_clear_line() -> None:
+    issue = Issue("dtype", Path("a.npy"), "float64 (3,)", "float32 (64,)", "convert it")
+    assert str(issue) == "a.npy: found float64 (3,); expected float32 (64,); convert it"
+    assert (issue.severity, Issue("stray", Path("a"), "b", "c", "d").severity) == ("error", "warning")
 
 
 @pytest.mark.parametrize(
     "count, lines, last",
     [(1, 1, "0:"), (20, 20, "19:"), (21, 21, "... and 1 more"), (1500, 21, "... and 1,480 more")],
 )
-def test_a_long_list_of_faults_is_cut_and_counted(count: int, lines: int, last: str) -> None:
-    told = str(DataError(*(Issue("dtype", Path(str(n)), "a", "b", "c") for n in range(count)))).splitlines()
-    assert len(told) == lines and told[-1].startswith(last)
+def test_a_long_list_of_issues_is_cut_and_counted(count: int, lines: int, last: str) -> None:
+    lines_ = str(DataError(*(Issue("dtype", Path(str(n)), "a", "b", "c") for n in range(count)))).splitlines()
+    assert len(lines_) == lines and lines_[-1].startswith(last)
 
 
-def test_the_error_keeps_its_faults_across_processes() -> None:
+def test_the_error_keeps_its_issues_across_processes() -> None:
     error = DataError(Issue("dtype", Path("a"), "b", "c", "d", range(3)))
     assert pickle.loads(pickle.dumps(error)).args == error.args
     assert isinstance(error, ValueError) and isinstance(error, PipelineError)
 
 
-def test_a_broken_picture_is_told_in_the_same_words_each_time(good: Path) -> None:
+def test_a_broken_picture_has_one_message_each_time(good: Path) -> None:
     faults.FAULTS["rgb damaged"].plant(good)
     with pytest.raises(DataError) as caught:
         read_rgb(good / faults.RGB)

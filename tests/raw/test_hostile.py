@@ -15,7 +15,7 @@ from support.commands import ROOT
 
 pytestmark = pytest.mark.slow  # a process for each of them
 
-ROOM = 200  # MB
+MAX_MB = 200  # of memory
 
 
 class Bomb:
@@ -97,22 +97,22 @@ runpy.run_module("pipeline", run_name="__main__")
 
 
 def check(folder: Path) -> tuple[int, str, float]:
-    """(exit code, what was said, peak memory in MB) of `check --json` in a process of its own."""
+    """Run `check --json` in a process of its own -> (exit code, output, peak memory in MB)."""
     command = [sys.executable, "-c", MEASURED, "check", str(folder), "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     *errors, peak = done.stderr.splitlines()
     return done.returncode, "\n".join([done.stdout, *errors]), int(peak.removeprefix("peak ")) / 1024
 
 
-@pytest.mark.parametrize("plant, kind", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("plant, code", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_file_is_refused_and_harms_nothing(
-    raw_folder: Path, tmp_path: Path, plant: Callable, kind: str
+    raw_folder: Path, tmp_path: Path, plant: Callable, code: str
 ) -> None:
     folder = Path(shutil.copytree(raw_folder, tmp_path / "set"))
     plant(folder)
-    code, said, memory = check(folder)
-    assert code == 1 and f'"kind": "{kind}"' in said and "Traceback" not in said, said
-    assert memory < ROOM
+    status, output, memory = check(folder)
+    assert status == 1 and f'"code": "{code}"' in output and "Traceback" not in output, output
+    assert memory < MAX_MB
     assert [path.name for path in tmp_path.iterdir()] == ["set"]  # nothing ran
     assert not list(ROOT.glob("run"))
 

@@ -42,16 +42,16 @@ def test_the_split_is_written_by_row(raw_folder: Path, tmp_path: Path) -> None:
     assert rows == {"train": [0, 1, 6, 7], "test": [2, 3, 8, 9], "val": [4, 5, 10, 11]}
 
 
-def test_the_split_sees_the_mean_returns_of_every_scene(raw_folder: Path, tmp_path: Path) -> None:
-    seen: list[list] = []
+def test_the_splitter_gets_the_mean_returns_of_every_scene(raw_folder: Path, tmp_path: Path) -> None:
+    calls: list[list] = []
 
     def split(scenes: np.ndarray, returns: np.ndarray) -> dict[int, str]:
-        seen.extend([scenes.tolist(), returns.tolist()])
+        calls.extend([scenes.tolist(), returns.tolist()])
         return halves(scenes, returns)
 
     prepare(raw_folder, tmp_path / "arrays", split)
     hits = (np.load(tmp_path / "arrays/depth.npy") < 50).sum(axis=(1, 2))
-    assert seen == [[0, 1, 2, 3, 4, 5], ((hits[:6] + hits[6:]) / 2).tolist()]
+    assert calls == [[0, 1, 2, 3, 4, 5], ((hits[:6] + hits[6:]) / 2).tolist()]
 
 
 def test_returns_are_the_training_hits_mean_and_spread(raw_folder: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_several_processes_read_what_one_reads(raw_folder: Path, monkeypatch: py
     rows = index_folder(raw_folder).rows()
     alone, shared = (list(scan_rows(raw_folder, rows, workers=count)) for count in (1, 2))
     assert [block.start for block in alone] == [block.start for block in shared] == [0, 5, 10]
-    assert all((a.measures == b.measures).all() for a, b in zip(alone, shared, strict=True))
+    assert all((a.stats == b.stats).all() for a, b in zip(alone, shared, strict=True))
 
 
 def test_several_processes_fill_the_arrays(raw_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

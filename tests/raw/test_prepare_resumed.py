@@ -39,7 +39,7 @@ def test_all_errors_are_raised_together(raw_folder: Path, tmp_path: Path) -> Non
         faults.FAULTS[name].plant(source)
     with pytest.raises(PipelineError) as caught:
         prepare(source, tmp_path / "arrays", halves)
-    assert {fault.kind for fault in caught.value.args} == {"truncated", "unpaired", "not-radians", "name"}
+    assert {issue.code for issue in caught.value.args} == {"truncated", "unpaired", "not-radians", "name"}
 
 
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
@@ -107,14 +107,14 @@ def test_killed_at_ten_random_moments_the_next_run_gives_the_same_bytes(tmp_path
     code = f"""
 import sys
 from pathlib import Path
-from pipeline.data import frames
-from pipeline.data.prepare import prepare
-from pipeline.data.split import by_scene
-frames.BLOCK = 64
+from pipeline.raw import scan
+from pipeline.raw.prepare import prepare
+from pipeline.raw.splitting import split_by_scene
+scan.BLOCK_ROWS = 64
 if __name__ == "__main__":
-    frames.FEW = 64
+    scan.MIN_PARALLEL_ROWS = 64
     print("start", flush=True)
-    prepare(Path("data"), Path("arrays"), lambda scenes, _: by_scene(scenes, {FRACTIONS}, seed=0))
+    prepare(Path("data"), Path("arrays"), lambda scenes, _: split_by_scene(scenes, {FRACTIONS}, seed=0))
 """
     (tmp_path / "run.py").write_text(code)
     command = [sys.executable, "run.py"]

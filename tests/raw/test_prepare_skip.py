@@ -41,7 +41,7 @@ def test_skip_leaves_out_the_scenes_at_fault_and_lists_them(raw_folder: Path, tm
     assert frames_of["scene"].tolist() == [0, 2, 3, 4, 5] * 2 and frames_of["row"].tolist() == list(range(10))
 
 
-def test_skip_takes_what_a_truncated_class_leaves(raw_folder: Path, tmp_path: Path) -> None:
+def test_skip_uses_what_a_truncated_class_leaves(raw_folder: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(raw_folder, tmp_path / "data"))
     for scene in (4, 5):
         (source / f"spheres/rgb/{scene:04d}.png").unlink()
@@ -49,7 +49,7 @@ def test_skip_takes_what_a_truncated_class_leaves(raw_folder: Path, tmp_path: Pa
     names = {0: "train", 1: "train", 2: "val", 3: "test"}
     metrics = prepare(source, tmp_path / "arrays", lambda *_: names, "skip")
     assert metrics["pairs"] == 8 and metrics["left_out"]["pairs"] == 2
-    assert [fault["scenes"] for fault in metrics["left_out"]["faults"]] == ["0004 .. 0005"]
+    assert [issue["scenes"] for issue in metrics["left_out"]["faults"]] == ["0004 .. 0005"]
     assert metrics["cubes"]["pairs_found"] == 6 and metrics["spheres"]["pairs_found"] == 4
 
 
@@ -79,7 +79,7 @@ def test_skip_stops_where_it_would_leave_a_split_empty(raw_folder: Path, tmp_pat
         prepare(source, tmp_path / "arrays", lambda *_: names, "skip")
 
 
-def test_scenes_over_the_counts_are_not_taken(raw_folder: Path, tmp_path: Path) -> None:
+def test_scenes_over_the_counts_are_not_used(raw_folder: Path, tmp_path: Path) -> None:
     counts = {"train": 2, "val": 1, "test": 1}
     metrics = prepare(raw_folder, tmp_path / "arrays", lambda scenes, _: split_by_scene(scenes, counts, seed=0))
     assert metrics["pairs"] == 8 and metrics["left_out"] == {"pairs": 0, "faults": []}

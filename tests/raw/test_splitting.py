@@ -1,22 +1,11 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from pipeline.config.params import Counts, Fractions, Prepare
 from pipeline.core.errors import PipelineError
-from pipeline.data.splits import read_splits, write_splits
 from pipeline.raw.splitting import make_splitter, split_by_scene, split_course, split_stratified
 
 FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
-TABLE = """row	class	scene	split
-0	cubes	0	train
-1	cubes	1	val
-2	cubes	2	test
-3	spheres	0	train
-4	spheres	1	val
-5	spheres	2	test
-"""
 
 
 def scenes_of(splits: dict[int, str], name: str) -> list[int]:
@@ -55,14 +44,14 @@ def test_too_few_scenes_for_all_three_are_refused(count: int, short: str) -> Non
 COUNTS = {"train": 5, "val": 2, "test": 1}
 
 
-def test_numbers_of_scenes_are_taken_as_they_are_and_the_rest_is_left() -> None:
+def test_numbers_of_scenes_are_exact_and_the_rest_is_left() -> None:
     splits = split_by_scene(range(10), COUNTS, seed=0)
     assert {name: len(scenes_of(splits, name)) for name in COUNTS} == COUNTS and len(splits) == 8
     assert list(splits) == list(split_by_scene(range(10), FRACTIONS, seed=0))[:8]  # the same draw
 
 
 def test_more_scenes_than_there_are_is_refused() -> None:
-    with pytest.raises(PipelineError, match="prepare.counts: 8 scenes asked for, 7 in the data"):
+    with pytest.raises(PipelineError, match="prepare.scene_counts: 8 scenes asked for, 7 in the data"):
         split_by_scene(range(7), COUNTS, seed=0)
 
 
@@ -99,18 +88,26 @@ def test_the_seed_alone_decides_the_stratified_draw() -> None:
     assert splits != split_stratified(range(100), returns, FRACTIONS, strata=4, seed=1)
 
 
-# --- what params.yaml asks for
+# --- params.yaml
 
 
 def section(**changes: object) -> Prepare:
-    given = {"split": "scene", "fractions": Fractions(**FRACTIONS), "counts": None, "course_scenes": 2, "strata": 4}
-    return Prepare(**given | {"seed": 3, "on_error": "stop"} | changes)
+    defaults = {
+        "split": "scene",
+        "fractions": Fractions(**FRACTIONS),
+        "scene_counts": None,
+        "course_scenes": 2,
+        "strata": 4,
+    }
+    return Prepare(**defaults | {"seed": 3, "on_error": "stop"} | changes)
 
 
-def test_the_split_that_is_asked_for_is_chosen() -> None:
+def test_make_splitter_returns_the_policy_of_params_yaml() -> None:
     scenes, returns, counts = np.arange(20), np.arange(20.0), {"train": 9, "val": 5, "test": 6}
     assert make_splitter(section())(scenes, returns) == split_by_scene(scenes, FRACTIONS, seed=3)
-    assert make_splitter(section(counts=Counts(**counts)))(scenes, returns) == split_by_scene(scenes, counts, seed=3)
+    assert make_splitter(section(scene_counts=Counts(**counts)))(scenes, returns) == split_by_scene(
+        scenes, counts, seed=3
+    )
     assert make_splitter(section(split="course"))(scenes, returns) == split_course(scenes, held_out=2)
     by_strata = make_splitter(section(split="stratified"))(scenes, returns)
     assert by_strata == split_stratified(scenes, returns, FRACTIONS, strata=4, seed=3)
@@ -134,56 +131,3 @@ def test_the_courses_split_goes_by_scene_and_not_by_row() -> None:
 def test_a_course_split_that_leaves_nothing_to_train_on_is_refused(held_out: int) -> None:
     with pytest.raises(PipelineError, match=f"prepare.course_scenes: {held_out} scenes each .* of 10 in the data"):
         split_course(range(10), held_out)
-
-
-# --- the file
-
-
-def test_write_and_read(tmp_path: Path) -> None:
-    path = tmp_path / "split.tsv"
-    write_splits(path, [0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2], {0: "train", 1: "val", 2: "test"})
-    assert path.read_text() == TABLE
-    rows = {name: rows.tolist() for name, rows in read_splits(path).items()}
-    assert rows == {"train": [0, 3], "val": [1, 4], "test": [2, 5]}
-    assert list(rows) == ["train", "val", "test"]
-
-
-def test_both_classes_of_a_scene_lie_on_one_side(tmp_path: Path) -> None:
-    scenes = [*range(50), *range(50)]
-    splits = split_by_scene(scenes, FRACTIONS, seed=3)
-    write_splits(tmp_path / "split.tsv", [0] * 50 + [1] * 50, scenes, splits)
-    for rows in read_splits(tmp_path / "split.tsv").values():
-        cubes, spheres = rows[rows < 50], rows[rows >= 50]
-        assert (cubes + 50).tolist() == spheres.tolist()
-
-
-def test_a_parted_scene_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "split.tsv").write_text(TABLE.replace("spheres	1	val", "spheres	1	train"))
-    with pytest.raises(PipelineError, match="split.tsv: scene 1 lies in two splits; run `dvc repro prepare`"):
-        read_splits(tmp_path / "split.tsv")
-
-
-MALFORMED = {
-    "empty": "",
-    "commas": TABLE.replace("\t", ","),
-    "a column gone": TABLE.replace("scene", "place"),
-    "a line too long": TABLE + "6\t7\t8\t9\t10\n",
-    "cut": TABLE[:40],
-    "a row gone": TABLE.replace("1\tcubes\t1\tval\n", ""),
-    "a row twice": TABLE.replace("1\tcubes", "0\tcubes"),
-    "no number": TABLE.replace("5\tspheres", "five\tspheres"),
-    "an unknown split": TABLE.replace("test", "tset"),
-    "no split": TABLE.replace("test", ""),
-}
-
-
-@pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_file_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
-    (tmp_path / "split.tsv").write_text(content)
-    with pytest.raises(PipelineError, match=r"split\.tsv: [^\n]+; (delete it and )?run `dvc repro`$"):
-        read_splits(tmp_path / "split.tsv")
-
-
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"split\.tsv: not found; run `dvc repro`"):
-        read_splits(tmp_path / "split.tsv")

@@ -1,4 +1,4 @@
-"""Every kind of fault, planted into a good raw folder of three scenes: what to do, and where and how it is told."""
+"""Every kind of fault, planted into a good raw folder of three scenes: what to do, and the issue that it makes."""
 
 import io
 import os
@@ -19,7 +19,7 @@ ANGLES = np.linspace(-0.25, 0.25, 64, dtype=np.float32)
 
 class Planted(NamedTuple):
     plant: Callable[[Path], object]
-    kind: str
+    code: str
     path: str
     words: str
 
@@ -117,31 +117,31 @@ def every(sensor: str, class_: str, do: Callable[[Path], object]) -> Callable[[P
 
 
 def header(shape: str, descr: str = "'<f4'", fortran: bool = False) -> bytes:
-    """A .npy header that says what it likes."""
+    """Make a .npy header that claims anything."""
     text = f"{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}".encode()
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
 
 
 def png(width: int, height: int, bits: int, colour: int, data: bytes = b"") -> bytes:
-    """A PNG file that says what it likes."""
+    """Make a PNG file that claims anything."""
     chunks = (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)), (b"IDAT", data), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, content) for kind, content in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, content) for name, content in chunks)
 
 
-def chunk(kind: bytes, content: bytes) -> bytes:
-    """One chunk of a PNG file."""
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def chunk(name: bytes, content: bytes) -> bytes:
+    """Encode one chunk of a PNG file."""
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
 def encoded(rgb: np.ndarray) -> bytes:
-    """(H, W, 4) uint8 as a PNG file."""
+    """Encode (H, W, 4) uint8 as a PNG file."""
     content = io.BytesIO()
     Image.fromarray(rgb).save(content, "PNG")
     return content.getvalue()
 
 
 def nearly(folder: Path) -> None:
-    """Scene 1 with the frames of scene 0, a little noisy, as another encoder would leave them."""
+    """Give scene 1 the frames of scene 0, a little noisy, as another encoder would leave them."""
     for name in ("cubes", "spheres"):
         depth = np.load(folder / name / "lidar/0000.npy")
         np.save(folder / name / "lidar/0001.npy", np.where(depth < 50, depth + np.float32(0.01), depth))

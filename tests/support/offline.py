@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import wandb
 from wandb.proto import wandb_internal_pb2
 
 
@@ -33,8 +32,7 @@ def runs(folder: Path) -> list[Path]:
 
 
 def read_run(path: Path) -> Logged:
-    """Everything in one .wandb file; wandb's process is ended first, as at the end of a stage: it writes late."""
-    wandb.teardown()
+    """Everything in one .wandb file."""
     logged = Logged(wandb_internal_pb2.RunRecord(), {}, [], {}, {}, [], path.parent, None)
     for data in _records(path.read_bytes()):
         record = wandb_internal_pb2.Record.FromString(data)

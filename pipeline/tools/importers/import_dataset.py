@@ -1,77 +1,78 @@
-"""Foreign data sets brought into the raw contract: frame by frame, byte for byte, whole or not at all."""
+"""Import a foreign data set into the raw layout: frame by frame, whole or not at all."""
 
 import fcntl
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import read_json, resumable_folder, write_json
+from pipeline.core.files import resumable_folder
 from pipeline.core.sensors import ANGLES, CLASSES, SENSORS
 from pipeline.raw.format import DataError, Issue, require_absent
-from pipeline.raw.index import SceneNumbers, index_folder
-from pipeline.raw.validate import validate_folder
-from pipeline.tools.importers.copying import copy_angles, copy_frames
-from pipeline.tools.importers.inventory import Inventory, format_inventory, sample_scenes, take_inventory
+from pipeline.tools.importers.inventory import Inventory, format_scene_numbers, take_inventory
+from pipeline.tools.importers.known_angles import add_known_angles
 from pipeline.tools.importers.open_source import open_source
-from pipeline.tools.importers.source import Source, digest
+from pipeline.tools.importers.select_scenes import SceneRequest, SceneSelection, copy_valid_scenes
+from pipeline.tools.importers.source import compute_fingerprint
 
 
-class ImportSettings(NamedTuple):
-    """What was brought in."""
+class ImportResult(NamedTuple):
+    """What an import wrote, printed as the command's output."""
 
     folder: Path
-    found: str  # in the source
+    source: str  # its title and its pairs by class
     scenes: int
     notes: list[str]
 
     def __str__(self) -> str:
-        done = f"{self.folder}: {self.scenes:,} scenes, {2 * self.scenes:,} pairs"
-        before = "next" if self.folder == Path("data") else "to train on it move it to data, then"
-        return "\n".join([self.found, *(f"- {note}" for note in self.notes), done, f"{before}: dvc add data"])
+        written = f"{self.folder}: {self.scenes:,} scenes, {2 * self.scenes:,} pairs"
+        next_step = "next" if self.folder == Path("data") else "to train on it move it to data, then"
+        return "\n".join([self.source, *(f"- {note}" for note in self.notes), written, f"{next_step}: dvc add data"])
 
 
-class ImportRecord(NamedTuple):
-    """Scenes by their numbers in the source."""
+def import_dataset(
+    location: str,
+    folder: Path,
+    scenes: int | None = None,
+    seed: int = 0,
+    skip: bool = False,
+    known_angles: bool = False,
+) -> ImportResult:
+    """Write the data set at a location (see `open_source`) to `folder`, which must not exist.
 
-    scenes: list[int]  # rising
-    broken: list[int]
-
-
-def import_dataset(where: str, folder: Path, scenes: int | None, seed: int, skip: bool) -> ImportSettings:
-    """Write the set that `where` names (see `opening.open_source`) to `folder`, which must not exist.
-
-    `scenes` of its whole scenes, drawn by `seed`; all by default. Scenes that lack a frame or have a broken one are
-    refused, all in one DataError, or left out with `skip`. Frames are numbered anew from 0000, in their old order.
-    An interrupted call is gone on with by the next one with the same source, `scenes` and `seed`.
+    `scenes` complete scenes are drawn with `seed`; None imports all. Scenes that lack a frame or have a broken one are
+    refused, all in one DataError, or left out with `skip`. With `known_angles` a source may lack its angle files (see
+    `add_known_angles`). Scenes are renumbered from 0000 in their original order. An interrupted import is resumed by
+    the next call with an equal source, `scenes` and `seed`.
     """
     if (scenes is not None and scenes < 1) or seed < 0:
-        asked = f"{scenes} scenes by seed {seed} asked for"
-        raise DataError(Issue("asked", folder, asked, "at least 1 scene and a seed from 0 up", "ask for those"))
+        found = f"{scenes} scenes by seed {seed} asked for"
+        raise DataError(Issue("asked", folder, found, "at least 1 scene and a seed from 0 up", "ask for those"))
     require_absent(folder)
-    source = open_source(where)
-    stock = take_inventory(source)
-    with _alone(folder), resumable_folder(folder, digest([source.identity, scenes, seed])) as partial:
-        done = sum(1 for _ in partial.glob("work/frames/*/*/[0-9]*"))
-        kept = _gather(source, stock, partial, scenes, seed, skip)
-        _number(partial, kept.scenes)
-        require_absent(folder)  # made meanwhile, it is not ours to replace
-    notes = [*source.notes, *_notes(stock, kept, scenes, seed)]
-    if done:
-        notes.append(f"{done:,} frames were there from an import that was interrupted")
-    return ImportSettings(folder, f"{source.title}: {stock.pairs()}", len(kept.scenes), notes)
+    source = open_source(location)
+    source = add_known_angles(source) if known_angles else source
+    inventory = take_inventory(source)
+    request = SceneRequest(scenes, seed, skip)
+    key = compute_fingerprint([source.fingerprint, scenes, seed])
+    with _lock(folder), resumable_folder(folder, key) as partial:
+        resumed = sum(1 for _ in partial.glob("work/frames/*/*/[0-9]*"))
+        selection = copy_valid_scenes(source, inventory, partial, request)
+        _renumber(partial, selection.scenes)
+        require_absent(folder)  # whatever appeared meanwhile is not ours to replace
+    notes = [*source.notes, *_describe_selection(inventory, selection, request)]
+    if resumed:
+        notes.append(f"{resumed:,} frames were there from an import that was interrupted")
+    return ImportResult(folder, f"{source.title}: {inventory.describe()}", len(selection.scenes), notes)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two at once would take each other's files for remains. The lock is on the folder above and leaves no file."""
+def _lock(folder: Path) -> Iterator[None]:
+    """Exclude a second import, which would resume from this one's files. The lock is on the parent: no file is left."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder.parent, os.O_RDONLY)
     try:
@@ -87,80 +88,8 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _notes(stock: Inventory, kept: ImportRecord, scenes: int | None, seed: int) -> Iterator[str]:
-    whole = stock.whole()
-    if lacking := np.setdiff1d(stock.known(), whole).tolist():
-        yield f"left out, since they lack a frame: {len(lacking):,} scenes, {format_inventory(np.array(lacking))}"
-    if kept.broken:
-        yield f"left out, since a frame is broken: {len(kept.broken):,} scenes, {format_inventory(np.array(kept.broken))}"
-    if scenes is not None:
-        yield f"{scenes:,} of {whole.size:,} whole scenes were drawn, with seed {seed}"
-    if kept.scenes != list(range(len(kept.scenes))):
-        yield f"scenes were numbered anew from 0000, in the order of {format_inventory(np.array(kept.scenes))}"
-
-
-# --- scenes
-
-
-def _gather(source: Source, stock: Inventory, partial: Path, scenes: int | None, seed: int, skip: bool) -> ImportRecord:
-    """Whole scenes in work/frames under their own numbers, checked; which they are is in work/kept.json."""
-    record, frames = partial / "work/kept.json", partial / "work/frames"
-    if record.exists():  # interrupted while frames were numbered anew
-        kept = ImportRecord(**read_json(record))
-        if skip or not (kept.broken or stock.incomplete):
-            return kept
-    for name in CLASSES:  # interrupted later still
-        shutil.rmtree(partial / name, ignore_errors=True)
-    whole = stock.whole()
-    tolerated = skip and whole.size > 0
-    faults = [*stock.angles, *copy_angles(source, frames), *([] if tolerated else stock.incomplete)]
-    if faults:
-        raise DataError(*faults, *([] if tolerated else copy_frames(source, stock.known(), None)))
-    order = sample_scenes(whole, scenes, seed, source)
-    broken: set[int] = set()
-    while True:
-        wanted = np.sort([scene for scene in order.tolist() if scene not in broken][:scenes])
-        if not wanted.size or wanted.size < (scenes or 0):
-            raise DataError(*stock.incomplete, *faults, _too_few(source, wanted.size, scenes))
-        fresh = copy_frames(source, wanted, frames) or _check(source, wanted, frames)
-        if not fresh:
-            write_json(record, ImportRecord(wanted.tolist(), sorted(broken))._asdict())
-            return ImportRecord(wanted.tolist(), sorted(broken))
-        named = {scene for fault in fresh for scene in fault.scenes or ()}
-        if not skip or named <= broken or any(not fault.scenes for fault in fresh):
-            raise DataError(*fresh)
-        faults += fresh
-        broken |= named
-
-
-def _too_few(source: Source, count: int, scenes: int | None) -> Issue:
-    expected = f"the {scenes:,} asked for" if scenes else "at least one"
-    return Issue("asked", source.root(), f"{count:,} scenes without a fault", expected, "mend what is told above")
-
-
-# --- the set
-
-
-def _check(source: Source, scenes: SceneNumbers, frames: Path) -> list[Issue]:
-    """What the project's own check says of the frames, in the source's names; others than of `scenes` are removed."""
-    wanted = {f"{scene:04d}{suffix}" for scene in scenes.tolist() for suffix in SENSORS.values()}
-    for path in frames.glob("*/*/*"):
-        if path.name not in wanted:
-            path.unlink()
-
-    def renamed(words: str) -> str:
-        named = rf"{re.escape(str(frames))}/([\w/]+(?:\.\w+)?)"
-        return re.sub(named, lambda match: str(source.place(match[1])), words).replace(str(frames), source.title)
-
-    def of_source(fault: Issue) -> Issue:
-        words = {name: renamed(getattr(fault, name)) for name in ("found", "expected", "fix")}
-        return replace(fault, path=Path(renamed(str(fault.path))), **words)
-
-    return list(map(of_source, validate_folder(index_folder(frames), None).errors))
-
-
-def _number(partial: Path, scenes: list[int]) -> None:
-    """Frames move to where the contract has them; what an interrupted call has moved already stays."""
+def _renumber(partial: Path, scenes: list[int]) -> None:
+    """Move frames and angles where the raw layout has them; what an interrupted call has moved stays."""
     for name in CLASSES:
         for sensor, suffix in SENSORS.items():
             (partial / name / sensor).mkdir(parents=True, exist_ok=True)
@@ -177,3 +106,18 @@ def _move(partial: Path, old: str, new: str) -> None:
     except FileNotFoundError:
         if not (partial / new).exists():
             raise
+
+
+def _describe_selection(inventory: Inventory, selection: SceneSelection, request: SceneRequest) -> Iterator[str]:
+    complete = inventory.complete_scenes()
+    if (incomplete := np.setdiff1d(inventory.all_scenes(), complete)).size:
+        yield f"left out, since they lack a frame: {incomplete.size:,} scenes, {format_scene_numbers(incomplete)}"
+    if selection.broken:
+        numbers = format_scene_numbers(np.array(selection.broken))
+        yield f"left out, since a frame is broken: {len(selection.broken):,} scenes, {numbers}"
+    if request.scenes is not None:
+        yield f"{request.scenes:,} of {complete.size:,} complete scenes were drawn, with seed {request.seed}"
+    if selection.alpha_added:
+        yield "pictures without an alpha channel got an opaque one; their colors are unchanged"
+    if selection.scenes != list(range(len(selection.scenes))):
+        yield f"scenes were renumbered from 0000, in the order of {format_scene_numbers(np.array(selection.scenes))}"

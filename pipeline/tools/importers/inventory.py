@@ -1,6 +1,7 @@
-"""Which scenes of a source are whole, what the others lack, and which are drawn. Goes by names; reads no frame."""
+"""Which scenes of a source are complete, what the others lack, which are drawn: by file names, no frame is read."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,83 +11,84 @@ from pipeline.raw.format import DataError, Issue
 from pipeline.raw.index import SceneNumbers, consecutive_ranges, format_scenes
 from pipeline.tools.importers.source import Source
 
-NAMED = 5  # runs of scenes that a sentence names
+MAX_RANGES = 5  # ranges of scenes that one sentence lists
 
 
 class Inventory(NamedTuple):
-    """Scene numbers of a source by (class, sensor), and what keeps some of them, or all, from being whole."""
+    """The scene numbers of a source by (class, sensor), and what is missing."""
 
     scenes: dict[tuple[str, str], SceneNumbers]
-    incomplete: list[Issue]
-    angles: list[Issue]  # without them no scene is of use
+    incomplete: list[Issue]  # a sensor folder that lacks frames of some scenes
+    absent_angles: list[Issue]  # without the angles no scene is of use
 
-    def known(self) -> SceneNumbers:
-        """Scenes that have any file."""
+    def all_scenes(self) -> SceneNumbers:
+        """Return the scenes that have at least one frame."""
         return np.unique(np.concatenate(list(self.scenes.values())))
 
-    def whole(self) -> SceneNumbers:
-        """Scenes with both sensors' frames in both classes."""
-        scenes = self.known()
-        for own in self.scenes.values():
-            scenes = np.intersect1d(scenes, own)
+    def complete_scenes(self) -> SceneNumbers:
+        """Return the scenes that have the frames of both sensors in both classes."""
+        scenes = self.all_scenes()
+        for numbers in self.scenes.values():
+            scenes = np.intersect1d(scenes, numbers)
         return scenes
 
-    def pairs(self) -> str:
-        """How many of each class, for people."""
-        both = {name: np.intersect1d(*(self.scenes[name, sensor] for sensor in SENSORS)).size for name in CLASSES}
-        return ", ".join(f"{count:,} {name}" for name, count in both.items())
+    def describe(self) -> str:
+        """Return the number of pairs in each class, for messages."""
+        pairs = {name: np.intersect1d(self.scenes[name, "rgb"], self.scenes[name, "lidar"]) for name in CLASSES}
+        return ", ".join(f"{scenes.size:,} {name}" for name, scenes in pairs.items())
 
 
 def take_inventory(source: Source) -> Inventory:
-    """The scenes of a source, by the names of its files."""
-    scenes = _by_sensor(source.files)
-    stock = Inventory(scenes, [], [])
-    known = stock.known()
-    for (name, sensor), own in scenes.items():
-        lacks = np.setdiff1d(known, own)
-        if lacks.size:
-            place = source.place(f"{name}/{sensor}/{lacks[0]:04d}{SENSORS[sensor]}").parent
-            found = f"{own.size:,} files, and none for {lacks.size:,} scenes: {format_inventory(lacks)}"
-            fix = "restore them, or leave out what is not whole with --skip"
-            fault = Issue("incomplete", place, found, f"one for each of {known.size:,} scenes", fix, range(0))
-            stock.incomplete.append(fault)
-    stock.angles.extend(_absent_angles(source))
-    return stock
+    """Return the scenes of a source by the names of its files, with an issue for each folder that lacks some."""
+    inventory = Inventory(_scenes_by_sensor(source.files), [], list(_absent_angles(source)))
+    expected = inventory.all_scenes()
+    for (name, sensor), numbers in inventory.scenes.items():
+        missing = np.setdiff1d(expected, numbers)
+        if missing.size:
+            path = source.display_path(f"{name}/{sensor}/{missing[0]:04d}{SENSORS[sensor]}").parent
+            found = f"{numbers.size:,} files, and none for {missing.size:,} scenes: {format_scene_numbers(missing)}"
+            hint = "restore them, or leave out incomplete scenes with --skip"
+            issue = Issue("incomplete", path, found, f"one for each of {expected.size:,} scenes", hint, range(0))
+            inventory.incomplete.append(issue)
+    return inventory
 
 
-def _by_sensor(files: Mapping[str, str]) -> dict[tuple[str, str], SceneNumbers]:
+def _scenes_by_sensor(files: Mapping[str, str]) -> dict[tuple[str, str], SceneNumbers]:
     numbers: dict[tuple[str, str], list[int]] = {(name, sensor): [] for name in CLASSES for sensor in SENSORS}
-    for contract in files:
-        name, sensor, *file = contract.split("/")
+    for raw_path in files:
+        name, sensor, *file = raw_path.split("/")
         if file:
             numbers[name, sensor].append(int(file[0].partition(".")[0]))
-    return {at: np.sort(np.array(found, np.int64)) for at, found in numbers.items()}
+    return {key: np.sort(np.array(scenes, np.int64)) for key, scenes in numbers.items()}
 
 
 def _absent_angles(source: Source) -> Iterator[Issue]:
     for name in CLASSES:
         for angle in ANGLES:
             if f"{name}/{angle}.npy" not in source.files:
-                fix = "restore it; both classes come from one sensor, so that a copy of the other's will do"
-                place = source.place(f"{name}/{angle}.npy")
-                yield Issue("missing", place, "nothing", "the angles of the LiDAR's rays", fix)
+                path = source.display_path(f"{name}/{angle}.npy")
+                hint = (
+                    "restore it (both classes come from one sensor, so that a copy of the other's will do), "
+                    "or add --known-angles if the course's LiDAR recorded the set"
+                )
+                yield Issue("missing", path, "nothing", "the angles of the LiDAR's rays", hint)
 
 
-def sample_scenes(whole: SceneNumbers, scenes: int | None, seed: int, source: Source) -> SceneNumbers:
-    """Whole scenes in the order in which they are taken: all rising, or by lot where `scenes` of them are asked for.
+def sample_scenes(complete: SceneNumbers, count: int | None, seed: int, source: Source) -> SceneNumbers:
+    """Return complete scenes in the order in which they are imported: rising, or at random where `count` is given.
 
-    Raises DataError when there are fewer.
+    Raises DataError when there are fewer than `count`.
     """
-    if scenes is None:
-        return whole
-    if scenes > whole.size:
-        expected, fix = f"at least the {scenes:,} asked for", f"ask for {whole.size:,} or fewer"
-        raise DataError(Issue("asked", source.root(), f"{whole.size:,} whole scenes", expected, fix))
-    return np.random.default_rng(seed).permutation(whole)
+    if count is None:
+        return complete
+    if count > complete.size:
+        expected, hint = f"at least the {count:,} asked for", f"ask for {complete.size:,} or fewer"
+        raise DataError(Issue("asked", Path(source.title), f"{complete.size:,} complete scenes", expected, hint))
+    return np.random.default_rng(seed).permutation(complete)
 
 
-def format_inventory(scenes: SceneNumbers) -> str:
-    """`0003, 0007 .. 0009`, a long list cut and counted."""
+def format_scene_numbers(scenes: SceneNumbers) -> str:
+    """Return rising scene numbers as `0003, 0007 .. 0009`; a long list is cut and counted."""
     ranges = list(consecutive_ranges(np.asarray(scenes)))
-    more = f" and {len(ranges) - NAMED:,} more" if len(ranges) > NAMED else ""
-    return ", ".join(map(format_scenes, ranges[:NAMED])) + more
+    rest = f" and {len(ranges) - MAX_RANGES:,} more" if len(ranges) > MAX_RANGES else ""
+    return ", ".join(map(format_scenes, ranges[:MAX_RANGES])) + rest

@@ -1,52 +1,60 @@
-"""What a user names, opened: a folder, a zip archive, parquet files, a FiftyOne data set, or a name on a hub."""
+"""A location opened as a Source: a folder, archive or parquet file, a FiftyOne export, or a data set on a hub."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.raw.format import DataError, Issue
-from pipeline.tools.importers.archive import open_archives
-from pipeline.tools.importers.folders import list_names, open_folder
-from pipeline.tools.importers.hub import from_hugging_face, from_kaggle
-from pipeline.tools.importers.parquet import open_parquet
+from pipeline.tools.importers.formats.archive import ARCHIVE_SUFFIXES, UNREADABLE_SUFFIXES, open_archives
+from pipeline.tools.importers.formats.fiftyone_export import open_fiftyone
+from pipeline.tools.importers.formats.folder import list_names, open_folder
+from pipeline.tools.importers.formats.parquet import open_parquet
+from pipeline.tools.importers.hub import download_from_hugging_face, download_from_kaggle
 from pipeline.tools.importers.source import Source
 
-HUBS = {"hf:": from_hugging_face, "kaggle:": from_kaggle}
-FORMS = "a folder, a .zip, .parquet files, hf:owner/name or kaggle:owner/name"
+DOWNLOADERS: dict[str, Callable[[str], Path]] = {  # by the scheme before the colon
+    "hf": download_from_hugging_face,
+    "kaggle": download_from_kaggle,
+}
+FORMS = "a folder, a .zip or .tar.gz, .parquet files, hf:owner/name or kaggle:owner/name"
 
 
-def open_source(where: str) -> Source:
-    """The data set that `where` names. Raises PipelineError when it cannot be had, DataError when it holds no set."""
-    for prefix, fetch in HUBS.items():
-        if where.startswith(prefix):
-            return _open(fetch(where.removeprefix(prefix)), where)
-    path = Path(where).expanduser()
+def open_source(location: str) -> Source:
+    """Return the data set at a location: a path, `hf:owner/name` or `kaggle:owner/name`.
+
+    Raises PipelineError when it cannot be downloaded, DataError when it holds no data set.
+    """
+    scheme, colon, name = location.partition(":")
+    if colon and scheme in DOWNLOADERS:
+        return _open_path(DOWNLOADERS[scheme](name), location)
+    path = Path(location).expanduser()
     if not path.exists():
-        raise DataError(Issue("missing", path, "nothing", FORMS, "mend the name"))
-    return _open(path, str(path))
+        raise DataError(Issue("missing", path, "nothing", FORMS, "fix the name"))
+    return _open_path(path, str(path))
 
 
-def _open(path: Path, title: str) -> Source:
+def _open_path(path: Path, title: str) -> Source:
     if path.is_dir():
         source = _open_folder(path, title)
-    elif path.suffix.lower() == ".parquet":
-        source = open_parquet([path], path.parent, title)
     elif path.is_file():
-        source = open_archives([path], path.parent, title)
+        open_files = open_parquet if path.suffix.lower() == ".parquet" else open_archives
+        source = open_files([path], path.parent, title)
     else:
         raise DataError(Issue("not-a-file", path, "a pipe, socket or device", FORMS, "name one of these"))
     if source is None:
-        fix = "name the folder or archive that holds them, unpacked if it is an archive in an archive"
-        raise DataError(Issue("no-set", path, "no frames", "cubes/rgb/0000.png, cubes/lidar/0000.npy and so on", fix))
+        hint = "name the folder or archive that holds them; unpack an archive that lies in an archive"
+        raise DataError(Issue("no-set", path, "no frames", "cubes/rgb/0000.png, cubes/lidar/0000.npy and so on", hint))
     return source
 
 
 def _open_folder(folder: Path, title: str) -> Source | None:
-    from pipeline.tools.importers.fiftyone_source import open_fiftyone
-
+    """Open a FiftyOne export, else frames, else the parquet files or archives that lie in the folder."""
     source = open_fiftyone(folder) or open_folder(folder, title)
     if source:
         return source
-    found = [folder / name for name in list_names(folder)]
-    shards, archives = ([path for path in found if path.suffix.lower() == end] for end in (".parquet", ".zip"))
-    return (
-        open_parquet(shards, folder, title) if shards else open_archives(archives, folder, title) if archives else None
-    )
+    paths = [folder / name for name in list_names(folder)]
+    if shards := [path for path in paths if path.suffix.lower() == ".parquet"]:
+        return open_parquet(shards, folder, title)
+    for suffixes in (ARCHIVE_SUFFIXES, UNREADABLE_SUFFIXES):  # the latter are refused by name
+        if archives := [path for path in paths if path.name.lower().endswith(suffixes)]:
+            return open_archives(archives, folder, title)
+    return None

@@ -1,4 +1,4 @@
-"""What a foreign data set looks like to the importer: its files under the names of the raw contract."""
+"""A foreign data set as the importer sees it: its files under the paths of the raw layout, read on request."""
 
 import hashlib
 import io
@@ -11,49 +11,47 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Source:
-    """A data set somewhere else. Nothing of it is read before it is asked for."""
+    """A data set that lies somewhere else. Opening it reads names and indexes, not the frames."""
 
-    title: str  # for people: what was found, and where
-    files: Mapping[str, str]  # `cubes/rgb/0000.png`, `cubes/azimuth.npy` ... -> its name inside the source
-    read: Callable[[str], bytes]  # name inside the source -> the file's bytes; raises DataError
-    identity: str  # changes when the source does, so that an interrupted import goes on with the same
-    notes: tuple[str, ...] = ()  # what was tolerated, a sentence each
-    home: str = ""  # stands before a name inside where a message names the file
+    title: str  # for messages: what the source is and where it lies
+    files: Mapping[str, str]  # raw path (`cubes/rgb/0000.png`, `cubes/azimuth.npy`) -> member: its name in the source
+    read: Callable[[str], bytes]  # member -> its bytes; raises DataError
+    fingerprint: str  # changes when the source changes, so that an interrupted import resumes only from equal data
+    notes: tuple[str, ...] = ()  # deviations from the raw layout that were accepted, one sentence each
+    prefix: str = ""  # precedes a member where a message names the file
 
-    def place(self, contract: str) -> Path:
-        """Where a file of the contract lies in the source, for messages; an absent one lies beside its likes."""
-        parent, _, name = contract.rpartition("/")
-        likes = (inside for known, inside in self.files.items() if known.rpartition("/")[0] == parent)
-        if contract in self.files:
-            inside = self.files[contract]
-        else:
-            inside = "/".join([next(likes, contract).rpartition("/")[0], name])
-        return Path(self.home + inside)
+    def display_path(self, raw_path: str) -> Path:
+        """Return where a file of the raw layout lies in the source, for messages.
 
-    def root(self) -> Path:
-        """The source as a whole, for messages."""
-        return Path(self.title)
+        A file that the source lacks is named in the folder of its neighbours.
+        """
+        parent, _, name = raw_path.rpartition("/")
+        if raw_path in self.files:
+            return Path(self.prefix + self.files[raw_path])
+        neighbours = (member for path, member in self.files.items() if path.rpartition("/")[0] == parent)
+        folder = next(neighbours, raw_path).rpartition("/")[0]
+        return Path(f"{self.prefix}{folder}/{name}")
 
 
-def digest(facts: Iterable[object]) -> str:
-    """A hash of facts in their order: the identity of a source."""
-    told = hashlib.blake2b(digest_size=16)
-    for fact in facts:
-        told.update(repr(fact).encode(errors="backslashreplace") + b"\n")
-    return told.hexdigest()
+def compute_fingerprint(values: Iterable[object]) -> str:
+    """Return a hash of the values in their order, 32 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for value in values:
+        digest.update(repr(value).encode(errors="backslashreplace") + b"\n")
+    return digest.hexdigest()
 
 
-def stamp(path: Path) -> tuple[int, int] | None:
-    """Size and time, which change when a file does."""
+def file_stamp(path: Path) -> tuple[int, int] | None:
+    """Return size in bytes and modification time in nanoseconds; None for a link that leads nowhere."""
     try:
         status = path.stat()
-    except OSError:  # a link that leads nowhere, say: told when it is read
+    except OSError:  # reported when the file is read
         return None
     return status.st_size, status.st_mtime_ns
 
 
-def npy(array: np.ndarray) -> bytes:
-    """An array as the bytes of the .npy file that np.save writes of it in C order."""
+def npy_bytes(array: np.ndarray) -> bytes:
+    """Return the bytes of the .npy file that `np.save` writes for the array in C order."""
     file = io.BytesIO()
     np.save(file, np.ascontiguousarray(array), allow_pickle=False)
     return file.getvalue()

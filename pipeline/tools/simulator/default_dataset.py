@@ -1,29 +1,39 @@
-"""The default data set, and whether data/ is what data.dvc pins."""
+"""The default data set, and the comparison of data/ with the hash in data.dvc.
+
+DVC's command line has no quick equal of this use of its library: `dvc status` calls a changed folder "not in cache" in
+a clone without cache, and `dvc data status` takes over a second more (both measured with DVC 3.67).
+"""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.core.errors import PipelineError
 from pipeline.tools.simulator.simulate import simulate
+
+if TYPE_CHECKING:
+    from dvc.output import Output
+    from dvc.repo import Repo
 
 SCENES = 1000
 SEED = 0
 
 
 def ensure_default_dataset(folder: Path) -> None:
-    """Simulate the default data set if `folder` is absent, then hold it against the hash in `<folder>.dvc`.
+    """Simulate the default data set if `folder` is absent, then compare it with the hash in `<folder>.dvc`.
 
-    Raises PipelineError if they differ: `dvc repro` would take the folder and silently pin it anew. Nothing that a
-    user brought is changed; only a set simulated here that is not the pinned one is taken away again.
+    Raises PipelineError if they differ: `dvc repro` would take the folder and silently pin it anew. Files that a user
+    brought are never changed; only a set that was simulated here and is not the pinned one is removed again.
     """
-    pin = Path(f"{folder}.dvc")
-    if not pin.exists():
-        raise PipelineError(f"{pin}: not found: nothing says which data to use; get it with `git checkout {pin}`")
-    absent = not folder.exists()
-    if absent:
-        print(f"{folder}: absent, simulating the default data set ({SCENES} scenes, seed {SEED})")
-        simulate(folder, SCENES, SEED)
-    pinned, found = _hashes(folder)
+    with _open_repo() as repo:
+        output = _read_pin(repo, folder)
+        absent = not folder.exists()
+        if absent:
+            print(f"{folder}: absent, simulating the default data set ({SCENES} scenes, seed {SEED})")
+            simulate(folder, SCENES, SEED)
+        pinned, found = output.hash_info.value, output.get_hash().value
     if pinned == found:
         print(f"{folder}: hash {found} equals {folder}.dvc's")
         return
@@ -39,16 +49,34 @@ def ensure_default_dataset(folder: Path) -> None:
     )
 
 
-def _hashes(folder: Path) -> tuple[str, str]:
-    """(pinned, found) as DVC computes them."""
-    from dvc.exceptions import DvcException  # slow to import, and only this command needs it
+@contextmanager
+def _open_repo() -> Iterator["Repo"]:
+    """Open the DVC repository around the working directory; raises PipelineError if it is none, or not in Git."""
+    from dvc.exceptions import NotDvcRepoError  # slow to import, and only this command needs it
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
     try:
-        with Repo() as repo:
-            out = repo.stage.load_one(f"{folder}.dvc").outs[0]
-            return out.hash_info.value, out.get_hash().value
-    except (DvcException, IndexError, KeyError) as error:  # the latter two from a truncated file
+        repo = Repo()
+    except SCMError:
         raise PipelineError(
-            f"{folder}.dvc cannot be read ({error}); get it back with `git checkout {folder}.dvc`"
+            "found no Git repository around this folder (a download without its history?); DVC expects one unless told "
+            "otherwise; run `dvc config --local core.no_scm true` to work without Git, or clone the repository"
         ) from None
+    except NotDvcRepoError:
+        raise PipelineError("found no folder .dvc here or above; run this in a clone of the repository") from None
+    with repo:
+        yield repo
+
+
+def _read_pin(repo: "Repo", folder: Path) -> "Output":
+    """Read `<folder>.dvc`; raises PipelineError if it is absent or broken."""
+    from dvc.exceptions import DvcException
+
+    pin = Path(f"{folder}.dvc")
+    if not pin.exists():
+        raise PipelineError(f"{pin}: not found: nothing says which data to use; get it with `git checkout {pin}`")
+    try:
+        return repo.stage.load_one(str(pin)).outs[0]
+    except (DvcException, IndexError, KeyError) as error:  # the latter two from a truncated file
+        raise PipelineError(f"{pin} cannot be read ({error}); get it back with `git checkout {pin}`") from None

@@ -1,4 +1,4 @@
-"""What of the view in FiftyOne needs no FiftyOne; the rest is in tests/explore."""
+"""The parts of the view in FiftyOne that need no FiftyOne; tests/explore holds the others."""
 
 from pathlib import Path
 
@@ -41,9 +41,9 @@ def test_a_table_that_is_asked_for_and_absent_is_refused(tmp_path: Path) -> None
         read_scene_splits(tmp_path / "none.tsv", tmp_path)
 
 
-def test_a_name_that_is_taken_is_refused_before_any_work(tmp_path: Path) -> None:
+def test_an_existing_path_is_refused_before_any_work(tmp_path: Path) -> None:
     require_absent(tmp_path / "new")
     (tmp_path / "dangling").symlink_to("nowhere")
-    for taken in (tmp_path, tmp_path / "dangling"):
+    for existing in (tmp_path, tmp_path / "dangling"):
         with pytest.raises(DataError, match="found something there already"):
-            require_absent(taken)
+            require_absent(existing)

@@ -16,8 +16,8 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.tools.importers.open_source import open_source
 from support.commands import ROOT
+from support.parquet_files import copy_angles, pair_rows, write_shards
 from support.sets import pack, same
-from tools.importers.test_parquet import angles, rows, write
 
 pytestmark = pytest.mark.slow  # the real libraries, and a server
 
@@ -72,17 +72,17 @@ def test_a_repository_that_holds_an_archive_comes_in_by_its_revision(raw_folder:
 
 
 def test_a_repository_of_parquet_shards_comes_in(raw_folder: Path, tmp_path: Path) -> None:
-    write(tmp_path / "repository", rows(raw_folder), shard=5)
-    angles(raw_folder, tmp_path / "repository")
+    write_shards(tmp_path / "repository", pair_rows(raw_folder), shard=5)
+    copy_angles(raw_folder, tmp_path / "repository")
     cached(tmp_path / "repository", tmp_path / "hf")
     done = run_import("hf:ada/cubes", tmp_path / "data", HF_HOME=str(tmp_path / "hf"), HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr
     assert same(tmp_path / "data", raw_folder)
 
 
-def test_what_is_not_cached_cannot_be_had_offline(tmp_path: Path) -> None:
+def test_a_repository_outside_the_cache_cannot_be_downloaded_offline(tmp_path: Path) -> None:
     done = run_import("hf:ada/none", tmp_path / "data", HF_HOME=str(tmp_path / "hf"), HF_HUB_OFFLINE="1")
-    assert refused(done).startswith("error: hf:ada/none: cannot be had (LocalEntryNotFoundError")
+    assert refused(done).startswith("error: hf:ada/none: cannot be downloaded (LocalEntryNotFoundError")
 
 
 @contextmanager
@@ -115,14 +115,14 @@ def test_an_unknown_or_closed_repository_is_one_clear_line(tmp_path: Path, statu
     with answering(status, code) as endpoint:
         done = run_import("hf:ada/none", tmp_path / "data", HF_HOME=str(tmp_path), HF_ENDPOINT=endpoint)
     line = refused(done)
-    assert line.startswith(f"error: hf:ada/none: cannot be had ({name}") and "your token set" in line
+    assert line.startswith(f"error: hf:ada/none: cannot be downloaded ({name}") and "your token set" in line
 
 
 def test_no_network_and_no_name_are_one_clear_line(tmp_path: Path) -> None:
     done = run_import("hf:ada/none", tmp_path / "data", HF_HOME=str(tmp_path), HF_ENDPOINT=NOWHERE)
-    assert refused(done).startswith("error: hf:ada/none: cannot be had (")
+    assert refused(done).startswith("error: hf:ada/none: cannot be downloaded (")
     done = run_import("hf:../etc", tmp_path / "data", HF_HOME=str(tmp_path), HF_ENDPOINT=NOWHERE)
-    assert refused(done).startswith("error: hf:../etc: cannot be had (")
+    assert refused(done).startswith("error: hf:../etc: cannot be downloaded (")
     assert not (tmp_path / "data").exists() and not (tmp_path / ".data.partial").exists()
 
 
@@ -136,17 +136,17 @@ def test_a_version_of_a_kaggle_data_set_comes_in_from_its_cache(raw_folder: Path
     done = run_import("kaggle:ada/cubes/versions/3", tmp_path / "data", KAGGLEHUB_CACHE=str(tmp_path / "kaggle"))
     assert done.returncode == 0, done.stderr
     assert "kaggle:ada/cubes/versions/3: 6 cubes, 6 spheres" in done.stdout
-    assert "- the set stands in assessment/assessment/\n" in done.stdout
+    assert "- the set lies in assessment/assessment/\n" in done.stdout
     assert same(tmp_path / "data", raw_folder)
 
 
-def test_a_kaggle_data_set_that_cannot_be_had_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_kaggle_data_set_that_cannot_be_downloaded_is_one_clear_line(tmp_path: Path) -> None:
     proxies = {"HTTPS_PROXY": NOWHERE, "HTTP_PROXY": NOWHERE, "NO_PROXY": "", "no_proxy": ""}
     home = tmp_path / "kaggle/datasets/ada/cubes"
     (home / "versions/3").mkdir(parents=True)  # without its mark: an interrupted download
     for name in ("ada/cubes", "ada/cubes/versions/3", "ada", "a/b/c/d/e"):
         done = run_import(f"kaggle:{name}", tmp_path / "data", KAGGLEHUB_CACHE=str(tmp_path / "kaggle"), **proxies)
-        assert refused(done).startswith(f"error: kaggle:{name}: cannot be had (")
+        assert refused(done).startswith(f"error: kaggle:{name}: cannot be downloaded (")
 
 
 # --- without the libraries

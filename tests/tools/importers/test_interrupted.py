@@ -1,4 +1,4 @@
-"""An import that is killed or interrupted leaves nothing that looks complete, and the next one goes on from there."""
+"""An import that is killed or interrupted leaves nothing that looks complete, and the next one resumes there."""
 
 import os
 import random
@@ -16,9 +16,11 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.raw.format import DataError
 from pipeline.raw.index import index_folder
-from pipeline.tools.importers.import_dataset import _move, _number, import_dataset
+from pipeline.tools.importers.import_dataset import import_dataset
 from support.commands import ROOT
-from support.sets import same, take
+from support.sets import import_set, same
+
+rename = os.rename
 
 
 @pytest.fixture
@@ -28,18 +30,17 @@ def good(raw_folder: Path, tmp_path: Path) -> Path:
 
 
 def start(source: Path, folder: Path) -> subprocess.Popen:
-    """The command, taking its time: 20 milliseconds a frame, so that a kill comes before the end."""
+    """The command, slowed down to 20 milliseconds a frame, so that a kill comes before the end."""
     code = f"""
-import signal, sys, time
+import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, and all it starts, ignores it
 from pipeline.__main__ import app
-from pipeline.data import copying
-from pipeline.errors import run
-write = copying._write
-copying._write = lambda *args: (time.sleep(0.02), write(*args))
+from pipeline.core.errors import run_command
+replace = os.replace
+os.replace = lambda *args: (time.sleep(0.02), replace(*args))
 sys.argv = ["pipeline", "import", {str(source)!r}, {str(folder)!r}]
 if __name__ == "__main__":
-    run(app)
+    run_command(app)
 """
     return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
@@ -49,111 +50,104 @@ def frames(partial: Path) -> list[Path]:
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
-    late = time.monotonic() + 30
+    deadline = time.monotonic() + 30
     while not holds():
-        assert time.monotonic() < late
+        assert time.monotonic() < deadline
         time.sleep(0.002)
 
 
+def interrupt(*args: object) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.slow
-def test_killed_at_any_moment_it_goes_on_where_it_was(many: Path, tmp_path: Path, reads: Counter) -> None:
+def test_killed_at_any_moment_it_resumes_where_it_was(many: Path, tmp_path: Path, reads: Counter) -> None:
     partial, moments = tmp_path / ".data.partial", random.Random(0)
     before = 0
     for share in sorted(moments.random() for _ in range(10)):
-        at = int(900 * share)  # the rest takes most of a second
+        moment = int(900 * share)  # the rest takes most of a second
         process = start(many, tmp_path / "data")
-        wait_for(lambda: len(frames(partial)) >= at or process.poll() is not None)  # noqa: B023
+        wait_for(lambda: len(frames(partial)) >= moment or process.poll() is not None)  # noqa: B023
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         assert [each.name for each in tmp_path.iterdir()] == [".data.partial"]
-        assert index_folder(partial).faults  # no check takes it for a set
+        assert index_folder(partial).issues  # no check accepts it as a set
         assert before <= len(frames(partial)) < 1200
         before = len(frames(partial))
-    taken = import_dataset(str(many), tmp_path / "data", None, 0, False)
+    result = import_dataset(str(many), tmp_path / "data")
     assert same(tmp_path / "data", many) and [each.name for each in tmp_path.iterdir()] == ["data"]
     assert sum(reads.values()) == 1200 - before + 4  # and the angles, always
-    assert taken.notes[-1] == f"{before:,} frames were there from an import that was interrupted"
+    assert result.notes[-1] == f"{before:,} frames were there from an import that was interrupted"
 
 
 @pytest.mark.parametrize("moved", [0, 1, 13, 20, 27])  # of 28
-def test_killed_while_frames_are_numbered_it_goes_on_too(
+def test_killed_while_frames_are_renumbered_it_resumes_too(
     good: Path, tmp_path: Path, raw_folder: Path, monkeypatch: pytest.MonkeyPatch, moved: int
 ) -> None:
     for path in sorted(good.glob("*/*/*"), reverse=True):
         path.rename(path.with_stem(f"{int(path.stem) + 1:04d}"))
-    move, left = _move, [moved]
+    left = [moved]
 
-    def stop(*args) -> None:
+    def rename_some(*args: Path) -> None:
         if not left[0]:
             raise KeyboardInterrupt
         left[0] -= 1
-        move(*args)
+        rename(*args)
 
-    monkeypatch.setattr("pipeline.tools.importers.import_dataset._move", stop)
-    with pytest.raises(KeyboardInterrupt):
-        take(good)
-    assert sorted(each.name for each in tmp_path.iterdir()) == [".data.partial", "in"]
-    monkeypatch.setattr("pipeline.tools.importers.import_dataset._move", move)
-    take(good)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("os.rename", rename_some)
+        import_set(good)
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".data.partial", "in"] and left == [0]
+    import_set(good)
     assert same(tmp_path / "data", raw_folder)
 
 
-def test_what_was_left_out_is_not_gone_on_with_by_who_did_not_ask_for_it(
-    good: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_selection_with_skip_is_not_resumed_without_it(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (good / "cubes/rgb/0001.png").write_bytes(b"")
-
-    def stop(*args) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("pipeline.tools.importers.import_dataset._number", stop)
-        take(good, skip=True)
+        patched.setattr("os.rename", interrupt)  # when every frame is copied
+        import_set(good, skip=True)
     with pytest.raises(DataError, match="0001.png: found 0 bytes"):
-        take(good)
+        import_set(good)
 
 
-def test_ctrl_c_ends_the_command_with_one_line_and_the_next_goes_on(many: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_command_with_one_line_and_the_next_resumes(many: Path, tmp_path: Path) -> None:
     process = start(many, tmp_path / "data")
     wait_for(lambda: len(frames(tmp_path / ".data.partial")) > 20)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate()
-    assert process.returncode == 130 and "error: interrupted" in told and "Traceback" not in told
+    _, output = process.communicate()
+    assert process.returncode == 130 and "error: interrupted" in output and "Traceback" not in output
     assert [each.name for each in tmp_path.iterdir()] == [".data.partial"]
-    assert "interrupted" in import_dataset(str(many), tmp_path / "data", None, 0, False).notes[-1]
+    assert "interrupted" in import_dataset(str(many), tmp_path / "data").notes[-1]
     assert same(tmp_path / "data", many)
 
 
 @pytest.mark.parametrize("change", ["source", "scenes", "seed"])
-def test_what_is_left_of_another_import_is_not_gone_on_with(
-    good: Path, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: Counter, change: str
+def test_the_rest_of_another_import_is_not_resumed(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: Counter, change: str
 ) -> None:
-    def stop(*args) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("pipeline.tools.importers.import_dataset._check", stop)
-        take(good, scenes=2, seed=0)
-    left = Path(tmp_path / ".data.partial")
-    assert len(frames(left)) == 8
+        patched.setattr("pipeline.tools.importers.select_scenes.validate_folder", interrupt)
+        import_set(good, scenes=2, seed=0)
+    assert len(frames(tmp_path / ".data.partial")) == 8
     if change == "source":
         os.utime(good / "cubes/rgb/0000.png", (1, 1))
     reads.clear()
-    wishes = {"source": (2, 0), "scenes": (3, 0), "seed": (2, 1)}[change]
-    assert not any("interrupted" in note for note in take(good, *wishes).notes)
-    assert sum(reads.values()) == 4 * wishes[0] + 4
+    scenes, seed = {"source": (2, 0), "scenes": (3, 0), "seed": (2, 1)}[change]
+    assert not any("interrupted" in note for note in import_set(good, scenes, seed).notes)
+    assert sum(reads.values()) == 4 * scenes + 4
 
 
-def test_a_name_taken_meanwhile_is_not_replaced(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    number = _number
-
-    def meanwhile(*args) -> None:
-        number(*args)
+def test_a_folder_that_appears_meanwhile_is_not_replaced(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rename_meanwhile(*args: Path) -> None:
+        rename(*args)
         (tmp_path / "data").write_text("mine")
 
-    monkeypatch.setattr("pipeline.tools.importers.import_dataset._number", meanwhile)
+    monkeypatch.setattr("os.rename", rename_meanwhile)
     with pytest.raises(DataError, match="something there already"):
-        take(good)
+        import_set(good)
     assert (tmp_path / "data").read_text() == "mine" and not (tmp_path / ".data.partial").exists()
 
 
@@ -161,8 +155,8 @@ def test_two_imports_at_once_are_refused_until_the_first_is_dead(many: Path, goo
     process = start(many, tmp_path / "data")
     wait_for(lambda: len(frames(tmp_path / ".data.partial")) > 20)
     with pytest.raises(PipelineError, match="another import is writing there"):
-        take(good)
+        import_set(good)
     process.kill()
     process.wait()
-    take(good)
+    import_set(good)
     assert same(tmp_path / "data", good)

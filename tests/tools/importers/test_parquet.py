@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,43 +14,18 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.sensors import CLASSES
-from pipeline.raw.format import DataError, pair_at
-from pipeline.tools.importers.hub import INSTALL_HINT
+from pipeline.raw.format import DataError
 from pipeline.tools.importers.import_dataset import import_dataset
 from pipeline.tools.importers.open_source import open_source
+from support.parquet_files import copy_angles, pair_rows, write_shards
 from support.sets import same
-
-
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """Every pair, all cubes first, as the hub's own format has it; numbers as Python has them, in float64."""
-    pairs = [pair_at(folder, label, scene) for label in range(2) for scene in range(6)]
-    return [
-        {
-            "image": {"bytes": pair.rgb.read_bytes(), "path": pair.rgb.name},
-            "lidar": np.load(pair.lidar).tolist(),
-            "label": pair.label,
-        }
-        for pair in pairs
-    ]
-
-
-def write(folder: Path, table: list[dict[str, Any]], shard: int = 100, **metadata: Any) -> None:
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    for start in range(0, len(table), shard):
-        part = pa.Table.from_pylist(table[start : start + shard]).replace_schema_metadata(metadata)
-        parquet.write_table(part, folder / f"data/train-{start // shard:05d}.parquet", row_group_size=4)
-
-
-def angles(folder: Path, to: Path) -> None:
-    for angle in ("azimuth", "zenith"):
-        shutil.copy(folder / f"cubes/{angle}.npy", to / f"{angle}.npy")
 
 
 @pytest.fixture
 def table(raw_folder: Path, tmp_path: Path) -> list[dict[str, Any]]:
     (tmp_path / "in").mkdir()
-    angles(raw_folder, tmp_path / "in")
-    return rows(raw_folder)
+    copy_angles(raw_folder, tmp_path / "in")
+    return pair_rows(raw_folder)
 
 
 def npy(values: list) -> bytes:
@@ -75,24 +49,24 @@ FORMS: dict[str, Callable[[dict[str, Any], int], dict[str, Any]]] = {
 def test_every_form_of_a_row_gives_the_same_bytes(
     raw_folder: Path, tmp_path: Path, table: list[dict], form: Callable
 ) -> None:
-    write(tmp_path / "in", [form(row, at) for at, row in enumerate(table)])
+    write_shards(tmp_path / "in", [form(row, at) for at, row in enumerate(table)])
     import_dataset(str(tmp_path / "in"), tmp_path / "data", None, 0, False)
     assert same(tmp_path / "data", raw_folder)
 
 
 def test_rows_in_any_order_find_their_partners(raw_folder: Path, tmp_path: Path, table: list[dict]) -> None:
     order = np.random.default_rng(0).permutation(len(table))
-    write(tmp_path / "in", [table[at] for at in order], shard=5)
+    write_shards(tmp_path / "in", [table[at] for at in order], shard=5)
     import_dataset(str(tmp_path / "in"), tmp_path / "data", None, 0, False)
     assert same(tmp_path / "data", raw_folder)
 
 
-def test_without_any_number_the_order_counts_and_that_is_said(
+def test_without_any_number_the_order_counts_and_that_is_noted(
     raw_folder: Path, tmp_path: Path, table: list[dict]
 ) -> None:
-    write(tmp_path / "in", [row | {"image": row["image"] | {"path": None}} for row in table])
-    taken = import_dataset(str(tmp_path / "in"), tmp_path / "data", None, 0, False)
-    assert "the n-th cube and the n-th sphere were taken as one scene" in taken.notes[0]
+    write_shards(tmp_path / "in", [row | {"image": row["image"] | {"path": None}} for row in table])
+    result = import_dataset(str(tmp_path / "in"), tmp_path / "data", None, 0, False)
+    assert "the n-th cube and the n-th sphere became one scene" in result.notes[0]
     assert same(tmp_path / "data", raw_folder)
 
 
@@ -101,21 +75,21 @@ def test_class_names_of_the_hub_count_more_than_the_numbers(
 ) -> None:
     label = {"names": ["sphere", "cube"], "_type": "ClassLabel"}
     note = json.dumps({"info": {"features": {"label": label}}})
-    write(tmp_path / "in", [row | {"label": 1 - row["label"]} for row in table], huggingface=note)
+    write_shards(tmp_path / "in", [row | {"label": 1 - row["label"]} for row in table], huggingface=note)
     import_dataset(str(tmp_path / "in"), tmp_path / "data", None, 0, False)
     assert same(tmp_path / "data", raw_folder)
 
 
 def test_angles_may_be_columns(raw_folder: Path, tmp_path: Path, table: list[dict]) -> None:
     own = {angle: np.load(raw_folder / f"cubes/{angle}.npy").tolist() for angle in ("azimuth", "zenith")}
-    write(tmp_path / "other", [row | own for row in table])
+    write_shards(tmp_path / "other", [row | own for row in table])
     import_dataset(str(tmp_path / "other"), tmp_path / "data", None, 0, False)
     assert same(tmp_path / "data", raw_folder)
 
 
 def test_one_file_may_be_named_alone(raw_folder: Path, tmp_path: Path, table: list[dict]) -> None:
-    write(tmp_path / "in", table)
-    angles(raw_folder, tmp_path / "in/data")
+    write_shards(tmp_path / "in", table)
+    copy_angles(raw_folder, tmp_path / "in/data")
     import_dataset(str(tmp_path / "in/data/train-00000.parquet"), tmp_path / "data", None, 0, False)
     assert same(tmp_path / "data", raw_folder)
 
@@ -135,29 +109,35 @@ BROKEN = {
     "a row short": (changed(3, lidar=[[50.0] * 64] * 63), "row 3:lidar: found 4,032 numbers in 63; expected 64 x 64"),
     "another shape": (changed(3, lidar=[[50.0] * 128] * 32), "row 3:lidar: found 4,096 numbers in 32; expected 64 x"),
     "no number": (changed(3, lidar=[[None] * 64] * 64), "row 3:lidar: found 4096 values that are NaN"),
+    "two scenes": (
+        lambda t: [
+            row | {"lidar": {"bytes": b"x", "path": f"{at + 14 * (at == 3):04d}.npy"}} for at, row in enumerate(t)
+        ],
+        f"{PLACE}:row 3: found 0003.png and 0017.npy in one row; expected files of one scene",
+    ),
     "scene without number": (lambda t: [row | {"scene": "x"} for row in t], "row 0: found the scene 'x'"),
 }
 
 
 @pytest.mark.parametrize("spoil, words", BROKEN.values(), ids=BROKEN)
 def test_a_broken_row_is_named(tmp_path: Path, table: list[dict], spoil: Callable, words: str) -> None:
-    write(tmp_path / "in", spoil(table))
+    write_shards(tmp_path / "in", spoil(table))
     with pytest.raises(DataError, match=words):
         import_dataset(str(tmp_path / "in"), tmp_path / "data", None, 0, False)
     assert [each.name for each in tmp_path.iterdir()] == ["in"]
 
 
 def test_without_angles_it_is_refused(tmp_path: Path, table: list[dict]) -> None:
-    write(tmp_path / "other", table)
+    write_shards(tmp_path / "other", table)
     with pytest.raises(DataError) as caught:
         import_dataset(str(tmp_path / "other"), tmp_path / "data", None, 0, False)
-    assert {fault.path for fault in caught.value.args} == {
+    assert {issue.path for issue in caught.value.args} == {
         tmp_path / f"other/{name}/{angle}.npy" for name in CLASSES for angle in ("azimuth", "zenith")
     }
 
 
 def test_a_parquet_file_cut_short_is_named(tmp_path: Path, table: list[dict]) -> None:
-    write(tmp_path / "in", table)
+    write_shards(tmp_path / "in", table)
     path = tmp_path / PLACE
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DataError, match=f"{PLACE}: found .*; expected a whole parquet file"):
@@ -165,7 +145,7 @@ def test_a_parquet_file_cut_short_is_named(tmp_path: Path, table: list[dict]) ->
 
 
 def test_parquet_of_something_else_holds_no_set(tmp_path: Path) -> None:
-    write(tmp_path, [{"text": "to be or not to be"}])
+    write_shards(tmp_path, [{"text": "to be or not to be"}])
     with pytest.raises(DataError, match="found no frames"):
         open_source(str(tmp_path))
 
@@ -196,8 +176,7 @@ def test_rows_are_decoded_a_few_at_a_time(raw_folder: Path, tmp_path: Path, tabl
 
 
 def test_absent_pyarrow_is_named_too(raw_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path, rows(raw_folder))
+    write_shards(tmp_path, pair_rows(raw_folder))
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(PipelineError, match="needs pyarrow, .* -r requirements-hub.txt"):
         open_source(str(tmp_path))
-    assert INSTALL_HINT == INSTALL_HINT

@@ -2,10 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from pipeline.data.geometry import ray_directions
 from pipeline.raw.format import DataError
-from pipeline.render.images import colorize_depth, from_camera_view, point_cloud, to_camera_view
-from pipeline.tools.importers.pointcloud import depth_from_points, read_pcd, write_pcd
+from pipeline.render.images import point_cloud
+from pipeline.tools.importers.formats.pointcloud import depth_from_points, read_pcd, write_pcd
 
 GRID = np.deg2rad(0.5 * np.arange(-32, 32)).astype(np.float32)
 HERE = Path("a.pcd")
@@ -30,24 +32,8 @@ def frame() -> np.ndarray:
     return depth
 
 
-def test_a_frame_turned_lies_as_the_picture_does() -> None:
-    # RGB right is falling row, RGB down is rising column
-    assert to_camera_view(np.array([[1, 2], [3, 4]])).tolist() == [[3, 1], [4, 2]]
-    depth = np.arange(4096).reshape(64, 64)
-    assert (from_camera_view(to_camera_view(depth)) == depth).all()
-
-
-def test_the_nearer_the_brighter_and_nothing_is_black() -> None:
-    picture = colorize_depth(frame()).astype(int).sum(axis=2)
-    assert picture[0, 0] == 0 and picture[10, 20] > picture[11, 20] > picture[63, 0] > 0
-    assert (colorize_depth(np.full((64, 64), 50, np.float32)) == 0).all()
-    flat = np.full((64, 64), 50, np.float32)
-    flat[1, 1] = 20
-    assert colorize_depth(flat)[1, 1].any()
-
-
 def test_a_cloud_through_a_file_gives_back_its_frame(tmp_path: Path) -> None:
-    points, colours = point_cloud(frame(), GRID, GRID)
+    points, colours = point_cloud(frame(), ray_directions(torch.tensor(GRID), torch.tensor(GRID)).numpy())
     assert points.shape == (3, 3) and colours.shape == (3, 3)
     assert np.linalg.norm(points, axis=1) == pytest.approx([24, 25, 30], abs=1e-5)
     # row 63 is the last azimuth: to the left of the sensor; column 0 the first zenith: above it

@@ -1,7 +1,6 @@
 """ONNX equals torch, carries its description, and takes its name only when both are true."""
 
 import json
-import subprocess
 
 import numpy as np
 import onnx
@@ -12,7 +11,6 @@ from pipeline.core.errors import PipelineError
 from pipeline.data.arrays import load_arrays
 from pipeline.tools.inference.deployable import load_deployable
 from pipeline.tools.inference.onnx_export import export_onnx, max_difference, onnx_session, real_inputs
-from pipeline.tracking.provenance import commit, data_hash
 from pipeline.version import __version__
 from support.checkpoints import write_checkpoints
 
@@ -88,25 +86,3 @@ def test_inputs_come_from_all_over_the_folder(raw_folder):
     whole = real_inputs(raw_folder, ["lidar"])[0]
     np.testing.assert_array_equal(depth, whole[[0, 3, 7, 11]])
     assert len(real_inputs(raw_folder, ["lidar"], count=7)[0]) == 7
-
-
-def test_the_commit_says_when_files_have_changed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert commit() == "unknown"
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
-    (tmp_path / "file").write_text("one")
-    for command in (["init", "-q"], ["add", "file"], ["commit", "-qm", "one"]):
-        subprocess.run([*git, *command], check=True)
-    assert len(commit()) == 40
-    (tmp_path / "file").write_text("two")
-    assert commit().endswith("+changes")
-
-
-def test_the_data_hash_is_that_of_the_run(tmp_path):
-    lock = tmp_path / "dvc.lock"
-    assert data_hash(lock) == "unknown"
-    lock.write_text("stages:\n  prepare:\n    deps:\n    - {path: data, md5: abc.dir}\n")
-    assert data_hash(lock) == "abc.dir"
-    lock.write_text("stages: {}\n")
-    assert data_hash(lock) == "unknown"

@@ -1,4 +1,4 @@
-"""What the simulated sensors see, against the recordings and against geometry."""
+"""Simulated frames compared with the recordings and with geometry."""
 
 from dataclasses import replace
 
@@ -8,8 +8,9 @@ import torch
 
 from pipeline.core.sensors import CLASSES
 from pipeline.data.geometry import ray_directions, xyza
-from pipeline.tools.simulator import simulate as sim
-from pipeline.tools.simulator.simulate import Camera, Light, Object, World, draw, render, rotation
+from pipeline.tools.simulator.rendering import lidar_rays, ray_angles, render
+from pipeline.tools.simulator.solids import SOLIDS
+from pipeline.tools.simulator.world import Camera, Light, Object, Scene, World, draw_scene, uniform_rotation
 
 WORLD = World()
 # The lamp behind the camera lights all that the camera sees, so that both sensors see one outline.
@@ -17,31 +18,31 @@ FRONTAL = World(light=Light(towards=(0.0, -1.0, 0.0)), camera=Camera(samples=8))
 
 
 def points(depth: np.ndarray) -> np.ndarray:
-    """Points that came back, (N, 3), by the way that training takes."""
-    angles = torch.from_numpy(sim.angles(WORLD.sensor))
+    """Compute the points that returned, (N, 3), as training does."""
+    angles = torch.from_numpy(ray_angles(WORLD.sensor))
     cloud = xyza(torch.from_numpy(depth)[None], ray_directions(angles, angles))[0]  # (4, 64, 64)
     return cloud[:3, cloud[3] == 1].double().T.numpy()
 
 
-# --- the sensors, against DATA.md
+# --- the sensors, against the statistics of the recordings
 
 
 @pytest.fixture(scope="module")
 def frames() -> list[tuple[np.ndarray, np.ndarray]]:
     """By class: RGB (N, 64, 64, 4) and depth (N, 64, 64) of 300 scenes."""
-    scenes = [draw(0, index, WORLD) for index in range(300)]
+    scenes = [draw_scene(0, index, WORLD) for index in range(300)]
     rendered = [[render(scene, label, WORLD) for scene in scenes] for label in range(len(CLASSES))]
     return [(np.stack([rgb for rgb, _ in each]), np.stack([depth for _, depth in each])) for each in rendered]
 
 
 # label: returns a frame (least, mean, most), nearest and farthest hit, mean and std over all depths
-SEEN = {0: ((149, 286, 490), (17.8, 32.0), (48.16, 6.76)), 1: ((101, 151, 231), (18.6, 30.4), (49.03, 4.99))}
+RECORDED = {0: ((149, 286, 490), (17.8, 32.0), (48.16, 6.76)), 1: ((101, 151, 231), (18.6, 30.4), (49.03, 4.99))}
 
 
-@pytest.mark.parametrize("label", SEEN)
+@pytest.mark.parametrize("label", RECORDED)
 def test_depth_has_the_recordings_statistics(frames, label: int) -> None:
     depth = frames[label][1].astype(np.float64)
-    (least, mean, most), hits, totals = SEEN[label]
+    (least, mean, most), hits, totals = RECORDED[label]
     returns = (depth < 50).sum((1, 2))
     assert least * 0.95 <= returns.min() < 1.25 * least and most / 1.25 < returns.max() <= most * 1.05
     assert returns.mean() == pytest.approx(mean, rel=0.05)
@@ -71,17 +72,17 @@ def test_edges_are_smooth_and_the_brightest_pixels_whitish(frames) -> None:
     assert all(len(np.unique(row)) > 20 for row in value)
 
 
-def test_colours_and_centres_fill_their_boxes() -> None:
-    scenes = [draw(0, index, WORLD) for index in range(300)]
-    colours, centres = (np.array([getattr(scene, name) for scene in scenes]) for name in ("colour", "centre"))
-    assert (colours.min(0) < 0.1).all() and (colours.max(0) > 0.95).all() and (colours >= 0.05).all()
-    assert np.abs(np.corrcoef(colours.T) - np.eye(3)).max() < 0.2
-    np.testing.assert_allclose([centres.min(0), centres.max(0)], [[-5, 20, -5], [5, 30, 5]], atol=0.3)
+def test_colors_and_centers_fill_their_boxes() -> None:
+    scenes = [draw_scene(0, index, WORLD) for index in range(300)]
+    colors, centers = (np.array([getattr(scene, name) for scene in scenes]) for name in ("color", "center"))
+    assert (colors.min(0) < 0.1).all() and (colors.max(0) > 0.95).all() and (colors >= 0.05).all()
+    assert np.abs(np.corrcoef(colors.T) - np.eye(3)).max() < 0.2
+    np.testing.assert_allclose([centers.min(0), centers.max(0)], [[-5, 20, -5], [5, 30, 5]], atol=0.3)
 
 
 def test_rotations_are_proper_and_uniform() -> None:
     draws = np.random.default_rng(0).random((2000, 3))
-    turns = np.array([rotation(*row) for row in draws])
+    turns = np.array([uniform_rotation(*row) for row in draws])
     np.testing.assert_allclose(turns @ turns.transpose(0, 2, 1) - np.eye(3), 0, atol=1e-12)
     np.testing.assert_allclose(np.linalg.det(turns), 1)
     # Over all rotations each entry has mean 0 and variance 1/3, the trace mean 0 and variance 1.
@@ -95,14 +96,14 @@ def test_rotations_are_proper_and_uniform() -> None:
 
 @pytest.mark.parametrize("index", range(5))
 def test_the_lidar_hits_the_solids_surface(index: int) -> None:
-    scene = draw(1, index, WORLD)
-    cube, sphere = (points(render(scene, label, WORLD)[1]) - scene.centre for label in (0, 1))
+    scene = draw_scene(1, index, WORLD)
+    cube, sphere = (points(render(scene, label, WORLD)[1]) - scene.center for label in (0, 1))
     np.testing.assert_allclose(np.linalg.norm(sphere, axis=1), 1.5, atol=1e-3)
-    local, eye = cube @ scene.rotation, -scene.centre @ scene.rotation  # in the cube's own axes
+    local, eye = cube @ scene.rotation, -scene.center @ scene.rotation  # in the cube's own axes
     np.testing.assert_allclose(np.abs(local).max(1), 1.5, atol=1e-3)
     face = np.abs(local).argmax(1)
     assert (np.take_along_axis(local, face[:, None], 1)[:, 0] * eye[face] > 0).mean() > 0.97  # its near side
-    assert ((sphere @ -scene.centre) > 0).all()
+    assert ((sphere @ -scene.center) > 0).all()
 
 
 def test_ranges_lie_on_the_grid_that_hides_rounding(frames) -> None:
@@ -111,10 +112,10 @@ def test_ranges_lie_on_the_grid_that_hides_rounding(frames) -> None:
 
 
 def test_every_ray_is_traced_as_if_there_were_no_shortcut(frames) -> None:
-    scene = draw(0, 0, WORLD)
-    for label, solid in enumerate(sim.SOLIDS.values()):
-        reach, _ = solid.trace(sim.beams(WORLD.sensor), scene, 1.5)
-        exact = np.minimum(reach, 50).reshape(64, 64)
+    scene = draw_scene(0, 0, WORLD)
+    for label, solid in enumerate(SOLIDS.values()):
+        distance, _ = solid.trace(lidar_rays(WORLD.sensor), scene.center, scene.rotation, 1.5)
+        exact = np.minimum(distance, 50).reshape(64, 64)
         np.testing.assert_allclose(frames[label][1][0], exact, rtol=0, atol=2**-13)  # half a grain
 
 
@@ -122,7 +123,7 @@ def test_every_ray_is_traced_as_if_there_were_no_shortcut(frames) -> None:
 def test_both_sensors_see_one_outline(label: int) -> None:
     world = replace(FRONTAL, object=Object(spread=3.0))  # well inside the LiDAR's narrower view
     for index in range(20):
-        rgb, depth = render(draw(2, index, world), label, world)
+        rgb, depth = render(draw_scene(2, index, world), label, world)
         x, y, z = points(depth).T
         column, row = 31.5 + 73.3 * x / y, 31.5 - 73.3 * z / y
         lit = np.argwhere(rgb[..., :3].any(-1))
@@ -132,22 +133,22 @@ def test_both_sensors_see_one_outline(label: int) -> None:
 
 def test_light_comes_from_the_upper_left() -> None:
     for index in range(20):
-        scene = draw(2, index, WORLD)
+        scene = draw_scene(2, index, WORLD)
         rgb, _ = render(scene, 1, WORLD)
         row, column = np.argwhere(rgb[..., :3].sum(-1) > 60).mean(0)
-        x, y, z = scene.centre
+        x, y, z = scene.center
         assert 0 < (31.5 + 73.3 * x / y) - column < 3.5 and 0 < (31.5 - 73.3 * z / y) - row < 3.5
 
 
 def test_a_face_square_to_the_lamp_has_the_tone_curves_value() -> None:
     plain = replace(WORLD, light=Light(towards=(0.0, -2.0, 0.0), white=0.0))
-    scene = sim.Scene(np.array([0.0, 25.0, 0.0]), np.eye(3), np.array([0.5, 0.25, 1.0]))
+    scene = Scene(np.array([0.0, 25.0, 0.0]), np.eye(3), np.array([0.5, 0.25, 1.0]))
     expected = [round(255 * (1.1 * 0.5) ** (1 / 1.4)), round(255 * (1.1 * 0.25) ** (1 / 1.4)), 255, 255]
     assert render(scene, 0, plain)[0][32, 32].tolist() == expected == [166, 101, 255, 255]
 
 
 def test_a_cube_square_to_the_sensors_is_exact() -> None:
-    scene = sim.Scene(np.array([0.0, 25.0, 0.0]), np.eye(3), np.ones(3))
+    scene = Scene(np.array([0.0, 25.0, 0.0]), np.eye(3), np.ones(3))
     rgb, depth = render(scene, 0, FRONTAL)
     assert depth[32, 32] == 23.5
     assert depth[32, 31] == pytest.approx(23.5 / np.cos(np.deg2rad(0.5)), abs=2**-12)
@@ -157,7 +158,7 @@ def test_a_cube_square_to_the_sensors_is_exact() -> None:
 
 def test_an_object_beyond_the_longest_range_does_not_come_back() -> None:
     far = World(object=Object(distance=60.0))
-    rgb, depth = render(draw(0, 0, far), 0, far)
+    rgb, depth = render(draw_scene(0, 0, far), 0, far)
     assert (depth == 50).all() and rgb[..., :3].any()
 
 

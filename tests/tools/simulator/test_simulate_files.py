@@ -1,8 +1,9 @@
-"""What a simulated set is as files: the same bytes, whole or not at all."""
+"""The files of a simulated set: always the same bytes, whole or not at all."""
 
 import hashlib
 import io
 import os
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -11,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.core.files import shutil
 from pipeline.raw.format import DataError, Pair, read_angles, read_depth, read_rgb
 from pipeline.raw.index import index_folder, list_pairs
 from pipeline.raw.validate import validate_folder
-from pipeline.tools.simulator import simulate as sim
-from pipeline.tools.simulator.simulate import World, draw, encode_png, render, simulate
+from pipeline.tools.simulator.rendering import render
+from pipeline.tools.simulator.simulate import simulate
+from pipeline.tools.simulator.world import World, draw_scene
+from pipeline.tools.simulator.writing import create_folder, encode_png, write_pair
 
 WORLD = World()
 
@@ -56,7 +58,7 @@ def test_the_folder_keeps_the_contract(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "place" / "set"
     simulate(folder, scenes=3, seed=1)
     report = validate_folder(index_folder(folder), None)
-    assert report.faults == []
+    assert report.issues == []
     pairs = list_pairs(folder)
     assert [(pair.label, pair.scene) for pair in pairs] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     azimuth, zenith = read_angles(folder, "spheres")
@@ -67,7 +69,7 @@ def test_the_folder_keeps_the_contract(tmp_path: Path) -> None:
 def test_files_hold_what_render_gives(tmp_path: Path) -> None:
     simulate(tmp_path / "set", scenes=1, seed=9)
     for pair in list_pairs(tmp_path / "set"):
-        rgb, depth = render(draw(9, 0, WORLD), pair.label, WORLD)
+        rgb, depth = render(draw_scene(9, 0, WORLD), pair.label, WORLD)
         assert (read_rgb(pair.rgb) == rgb).all() and (read_depth(pair.lidar) == depth).all()
 
 
@@ -79,13 +81,13 @@ def test_nothing_is_overwritten(tmp_path: Path, make) -> None:
     make(tmp_path / "set")
     before = os.lstat(tmp_path / "set")
     with pytest.raises(DataError, match="set: found something there already"):
-        with sim.appearing(tmp_path / "set"):
+        with create_folder(tmp_path / "set"):
             pytest.fail("refused only after the work")
     assert os.lstat(tmp_path / "set") == before and len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_folder_made_meanwhile_is_not_replaced(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="already"), sim.appearing(tmp_path / "set"):
+    with pytest.raises(DataError, match="already"), create_folder(tmp_path / "set"):
         (tmp_path / "set").mkdir()
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
@@ -100,17 +102,16 @@ def test_senseless_requests_are_refused(tmp_path: Path, scenes: int, seed: int) 
 @pytest.fixture
 def third_pair_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
     """Ctrl-C while the third pair is written; notes what stood in the folder above at that time."""
-    seen: list[list[str]] = []
-    write = sim.write_pair
+    folder_names: list[list[str]] = []
 
     def failing(pair: Pair, rgb: np.ndarray, depth: np.ndarray) -> None:
-        write(pair, rgb, depth)
-        seen.append([path.name for path in tmp_path.iterdir()])
-        if len(seen) == 3:
+        write_pair(pair, rgb, depth)
+        folder_names.append([path.name for path in tmp_path.iterdir()])
+        if len(folder_names) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(sim, "write_pair", failing)
-    return seen
+    monkeypatch.setattr("pipeline.tools.simulator.simulate.write_pair", failing)
+    return folder_names
 
 
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path, third_pair_fails: list[list[str]]) -> None:
@@ -129,7 +130,7 @@ def test_what_a_killed_run_leaves_is_no_data(
     assert leftover.name == ".set.partial" and all("set" not in names for names in third_pair_fails)
     for path in leftover.glob("cubes/*/0001.*"):
         path.unlink()  # now both classes hold one whole pair
-    assert {fault.path.name for fault in index_folder(leftover).faults if fault.kind == "missing"} == {
+    assert {issue.path.name for issue in index_folder(leftover).issues if issue.code == "missing"} == {
         "azimuth.npy",
         "zenith.npy",
     }

@@ -10,13 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.core.sensors import CLASS_NAMES, CLASSES
+from pipeline.data.geometry import ray_directions
 from pipeline.raw.format import DataError, pair_at, read_angles, read_depth
 from pipeline.render.images import point_cloud, to_camera_view
-from pipeline.tools.importers.fiftyone_source import PIECE, REBUILT, open_fiftyone
-from pipeline.tools.importers.pointcloud import write_pcd
+from pipeline.tools.importers.formats.fiftyone_export import POINTS_NOTE, open_fiftyone
+from pipeline.tools.importers.formats.fiftyone_samples import CHUNK_BYTES
+from pipeline.tools.importers.formats.pointcloud import write_pcd
+from pipeline.tools.importers.import_dataset import import_dataset
 from support import faults
+from support.sets import same
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -73,8 +78,8 @@ def by_npy(folder: Path, depth: np.ndarray, stem: str) -> dict:
 
 
 def by_cloud(folder: Path, depth: np.ndarray, stem: str) -> dict:
-    grid = np.deg2rad(0.5 * np.arange(-32, 32)).astype(np.float32)
-    write_pcd(folder / f"data/{stem}.pcd", *point_cloud(depth, grid, grid))
+    grid = torch.tensor(np.deg2rad(0.5 * np.arange(-32, 32)).astype(np.float32))
+    write_pcd(folder / f"data/{stem}.pcd", *point_cloud(depth, ray_directions(grid, grid).numpy()))
     return {"path": f"data/{stem}.pcd"}
 
 
@@ -93,7 +98,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")}
 
 
-# --- what is taken
+# --- what is read
 
 
 @pytest.mark.parametrize("lidar", [by_map, by_npy])
@@ -104,7 +109,7 @@ def test_exact_ranges_come_back_to_the_byte(raw_folder: Path, tmp_path: Path, li
 
 
 @pytest.mark.parametrize("lidar", [by_cloud, by_scene])
-def test_ranges_are_rebuilt_from_points_and_it_is_said(raw_folder: Path, tmp_path: Path, lidar: Lidar) -> None:
+def test_ranges_are_rebuilt_from_points_and_it_is_noted(raw_folder: Path, tmp_path: Path, lidar: Lidar) -> None:
     found = read(exported(raw_folder, tmp_path, lidar, angles(raw_folder)))
     for contract, content in contents(raw_folder).items():
         if "/lidar/" in contract:
@@ -112,7 +117,7 @@ def test_ranges_are_rebuilt_from_points_and_it_is_said(raw_folder: Path, tmp_pat
             assert ((rebuilt < 50) == (exact < 50)).all() and np.abs(rebuilt - exact).max() < 1e-5
         else:
             assert found[contract] == content
-    assert open_fiftyone(tmp_path).notes == (REBUILT,)
+    assert open_fiftyone(tmp_path).notes == (POINTS_NOTE,)
 
 
 def test_angles_may_lie_beside(raw_folder: Path, tmp_path: Path) -> None:
@@ -122,6 +127,39 @@ def test_angles_may_lie_beside(raw_folder: Path, tmp_path: Path) -> None:
     for angle in ("azimuth", "zenith"):
         (tmp_path / f"{angle}.npy").write_bytes((raw_folder / f"cubes/{angle}.npy").read_bytes())
     assert set(read(tmp_path)) == set(contents(raw_folder))
+
+
+def test_angles_may_be_given_class_by_class(raw_folder: Path, tmp_path: Path) -> None:
+    info = {f"{angle}_{name}": values for angle, values in angles(raw_folder).items() for name in CLASSES}
+    source = open_fiftyone(exported(raw_folder, tmp_path, by_npy, info))
+    assert {raw_path: source.read(member) for raw_path, member in source.files.items()} == contents(raw_folder)
+    assert source.display_path("spheres/zenith.npy") == tmp_path / "metadata.json#zenith_spheres"
+    import_dataset(str(tmp_path), tmp_path / "imported")
+    assert same(tmp_path / "imported", raw_folder)
+
+
+def test_points_are_placed_by_the_angles_of_their_class(raw_folder: Path, tmp_path: Path) -> None:
+    info = {f"{angle}_cubes": values for angle, values in angles(raw_folder).items()}
+    source = open_fiftyone(exported(raw_folder, tmp_path, by_cloud, info))
+    assert np.load(io.BytesIO(source.read(source.files["cubes/lidar/0000.npy"]))).shape == (64, 64)
+    with pytest.raises(DataError, match="points alone; expected angles"):
+        source.read(source.files["spheres/lidar/0000.npy"])
+
+
+def test_angles_that_differ_between_the_classes_are_refused(raw_folder: Path, tmp_path: Path) -> None:
+    info = {f"{angle}_{name}": values for angle, values in angles(raw_folder).items() for name in CLASSES}
+    info["zenith_spheres"] = [2 * value for value in info["zenith_spheres"]]
+    exported(raw_folder, tmp_path, by_npy, info)
+    with pytest.raises(DataError, match="metadata.json#zenith_spheres: found other angles; .*metadata.json#zenith_cu"):
+        import_dataset(str(tmp_path), tmp_path / "imported")
+
+
+@pytest.mark.parametrize(
+    "rgb, lidar", [("0003-2.png", "spheres-0003.npy"), ("a.png", "0017.npy"), ("12_7.png", "7.npy")]
+)
+def test_names_without_a_contradiction_are_a_pair(tmp_path: Path, rgb: str, lidar: str) -> None:
+    pair = [sample("a", "rgb", rgb, label={"label": "cube"}, scene=3), sample("a", "lidar", lidar)]
+    assert set(open_fiftyone(write(tmp_path, pair)).files) == {"cubes/rgb/0003.png", "cubes/lidar/0003.npy"}
 
 
 def test_class_and_scene_are_found_where_people_put_them(raw_folder: Path, tmp_path: Path) -> None:
@@ -138,12 +176,12 @@ def test_class_and_scene_are_found_where_people_put_them(raw_folder: Path, tmp_p
     prediction = sample("d", "rgb", "data/x2.png", scene=1, prediction={"label": "cube"})  # is nobody's class
     found = open_fiftyone(write(tmp_path, [*ways.values(), prediction], indent=1))
     assert set(found.files) == {f"spheres/rgb/{scene}.png" for scene in ("0007", "0012", "0009")}
-    assert found.notes == ("1 groups that name no class, scene or picture are passed over",)
+    assert found.notes == ("1 groups that name no class, scene or picture were ignored",)
     named = sample("e", "rgb", "data/x1.png", scene=2, says={"label": "cube", "confidence": 0.9}) | {"tags": ["sphere"]}
     assert set(open_fiftyone(write(tmp_path, [named])).files) == {"spheres/rgb/0002.png"}  # a net's word is none
 
 
-def test_a_depth_map_in_colour_is_not_taken_for_the_picture(tmp_path: Path) -> None:
+def test_a_depth_map_in_colour_is_not_mistaken_for_the_picture(tmp_path: Path) -> None:
     photo = sample("a", "rgb", "0000.jpg", label={"label": "cube"})
     lidar = sample("a", "lidar", "0000-2.png", depth=heatmap(npy(np.zeros((64, 64), np.float32))))
     with pytest.raises(DataError, match="no such groups"):
@@ -152,22 +190,22 @@ def test_a_depth_map_in_colour_is_not_taken_for_the_picture(tmp_path: Path) -> N
 
 def test_a_message_names_files_as_they_lie(raw_folder: Path, tmp_path: Path) -> None:
     source = open_fiftyone(exported(raw_folder, tmp_path, by_npy, angles(raw_folder)))
-    assert source.place("spheres/rgb/0001.png") == tmp_path / "data/0001-2.png"
-    assert source.place("cubes/lidar/0001.npy") == tmp_path / "data/cubes-0001.npy"
+    assert source.display_path("spheres/rgb/0001.png") == tmp_path / "data/0001-2.png"
+    assert source.display_path("cubes/lidar/0001.npy") == tmp_path / "data/cubes-0001.npy"
 
 
-def test_the_identity_changes_with_the_set(raw_folder: Path, tmp_path: Path) -> None:
-    first = open_fiftyone(exported(raw_folder, tmp_path, by_npy, angles(raw_folder))).identity
-    assert open_fiftyone(tmp_path).identity == first
+def test_the_fingerprint_changes_with_the_set(raw_folder: Path, tmp_path: Path) -> None:
+    first = open_fiftyone(exported(raw_folder, tmp_path, by_npy, angles(raw_folder))).fingerprint
+    assert open_fiftyone(tmp_path).fingerprint == first
     for changed in ("samples.json", "data/0003.png"):
         os.utime(tmp_path / changed, ns=(1, 1))
-        assert open_fiftyone(tmp_path).identity != first
-        first = open_fiftyone(tmp_path).identity
+        assert open_fiftyone(tmp_path).fingerprint != first
+        first = open_fiftyone(tmp_path).fingerprint
 
 
 def test_samples_longer_than_a_piece_of_the_file_are_read(raw_folder: Path, tmp_path: Path) -> None:
-    exported(raw_folder, tmp_path, by_npy, angles(raw_folder), note="ä€" * (PIECE // 8))
-    assert (tmp_path / "samples.json").stat().st_size > 4 * PIECE
+    exported(raw_folder, tmp_path, by_npy, angles(raw_folder), note="ä€" * (CHUNK_BYTES // 8))
+    assert (tmp_path / "samples.json").stat().st_size > 4 * CHUNK_BYTES
     assert read(tmp_path) == contents(raw_folder)
 
 
@@ -229,6 +267,18 @@ REFUSED = {
         "label 0 and 1 in one group, with 0000.png",
     ),
     "two sensors": (two_sensors, "spheres/azimuth.npy: found other angles; expected those of"),
+    "two scenes of a group": (
+        lambda f: write(f, [GROUP | {"filepath": "data/0003.png"}, sample("a", "lidar", "data/0017.npy")]),
+        "data/0003.png and data/0017.npy in one group; expected files of one scene",
+    ),
+    "two scenes of a group with a name": (
+        lambda f: write(f, [GROUP | {"filepath": "0003-2.png"}, sample("a", "lidar", "cubes-0017-2.npy", scene=3)]),
+        "0003-2.png and cubes-0017-2.npy in one group",
+    ),
+    "two scenes of a depth map": (
+        lambda f: write(f, [GROUP, sample("a", "lidar", "0001.png", depth=heatmap(b""))]),
+        "0000.png and 0001.png in one group",
+    ),
     "scene twice": (
         lambda f: write(f, [GROUP, GROUP | {"group": {"_id": "b", "name": "rgb"}, "filepath": "b/0000.png"}]),
         "two groups for cubes/rgb/0000.png",

@@ -1,0 +1,55 @@
+"""Statistics of single frames: what the data report, the split and the search for duplicates need to know of them."""
+
+import hashlib
+
+import numpy as np
+
+from pipeline.core.sensors import IMAGE_SIZE, NO_RETURN
+
+FRAME_STATS = np.dtype([
+    ("valid", "?"),  # both frames exist and are whole
+    ("returns", "<u2"),  # pixels with a LiDAR return
+    ("range_sum", "<f8"),  # over the returns, Omniverse units
+    ("range_sq_sum", "<f8"),  # sum of the squared ranges of the returns
+    ("nearest", "<f4"),  # least and greatest range of a return, Omniverse units
+    ("farthest", "<f4"),
+    ("lit", "<u2"),  # RGB pixels that are not black
+    ("brightness", "<f4"),  # mean over the lit pixels of max(R, G, B), 0 .. 255
+    ("rgb_hash", "<u8", 2),  # 128 bits: frames that are equal have equal hashes
+    ("lidar_hash", "<u8", 2),
+    ("signature", "<f4", 7),  # differs by under 1 in each figure between frames that are nearly equal
+])  # fmt: skip
+
+
+def frame_stats(rgb: np.ndarray, depth: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Compute the statistics of pairs: rgb (n, H, W, 4) uint8, depth (n, H, W) float32, valid (n,) bool -> (n,)."""
+    stats = np.zeros(len(valid), FRAME_STATS)
+    hit = depth < NO_RETURN  # (n, H, W)
+    value = np.maximum(np.maximum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])  # ten times as fast as a maximum by axis
+    ranges = np.where(hit, depth, 0).astype(np.float64)
+    stats["valid"] = valid
+    stats["returns"], stats["lit"] = hit.sum(axis=(1, 2)), (value > 0).sum(axis=(1, 2))
+    stats["range_sum"], stats["range_sq_sum"] = ranges.sum(axis=(1, 2)), (ranges**2).sum(axis=(1, 2))
+    stats["nearest"], stats["farthest"] = depth.min(axis=(1, 2)), ranges.max(axis=(1, 2))
+    stats["brightness"] = value.sum(axis=(1, 2)) / np.maximum(stats["lit"], 1)
+    stats["rgb_hash"], stats["lidar_hash"] = _hashes(rgb), _hashes(depth)
+    stats["signature"] = _signatures(rgb, hit, stats)
+    return stats
+
+
+def _hashes(frames: np.ndarray) -> list[np.ndarray]:
+    return [np.frombuffer(hashlib.blake2b(frame, digest_size=16).digest(), "<u8") for frame in frames]
+
+
+def _signatures(rgb: np.ndarray, hit: np.ndarray, stats: np.ndarray) -> np.ndarray:
+    """Compute (n, 7) figures, scaled so that frames that are nearly equal differ by under 1 in each.
+
+    They are the mean row and column of the returns in half pixels, the square root of their number in halves, their
+    mean range in Omniverse units, and the mean R, G and B of the lit pixels in tens of levels.
+    """
+    positions = np.arange(IMAGE_SIZE)
+    returns, lit = np.maximum(stats["returns"], 1), np.maximum(stats["lit"], 1)
+    row, column = (hit.sum(axis=axis) @ positions / returns for axis in (2, 1))
+    color = np.stack([rgb[..., channel].sum(axis=(1, 2)) for channel in range(3)], axis=1) / lit[:, None]
+    shape = [row / 0.5, column / 0.5, np.sqrt(stats["returns"]) / 0.5, stats["range_sum"] / returns]
+    return np.column_stack([*shape, color / 10])
