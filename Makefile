@@ -14,7 +14,7 @@ GIVEN := $(if $(filter command line environment,$(origin PYTHON)),remake)
 LR ?= 1e-4,1e-5,1e-3
 SCHEDULE ?= cosine,constant
 JOBS ?= 2
-# Git ignores weights from elsewhere, and so the queue has to be told to take them along
+# Git ignores weights from elsewhere: -C copies them into the queue
 WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 
 .PHONY: setup repro run sweep course full test test-explore check lint smoke image remake
