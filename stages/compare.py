@@ -10,17 +10,17 @@ from pipeline.report.cells import load_test_set, metrics_frame
 from pipeline.report.fusion.comparisons import compare_downsampling, compare_fusions
 from pipeline.report.fusion.tables import ablation_table, comparison_table
 
-TABLES = {  # fusion: the fusions beside the leader; ablation: each downsampling beside that of the first cell
-    "fusion": (compare_fusions, comparison_table),
-    "ablation": (compare_downsampling, ablation_table),
-}
-
 
 def main(table: Literal["fusion", "ablation"]) -> None:
-    compare, format_table = TABLES[table]
-    study, folder = compare(load_params().matrix, load_test_set()), run_folder("compare")
-    text = format_table(study)
-    write_text(folder / f"{table}.csv", metrics_frame(study.cells).to_csv(lineterminator="\n"))
+    matrix, test_set = load_params().matrix, load_test_set()
+    if table == "fusion":  # the fusions beside the leader
+        comparison = compare_fusions(matrix, test_set)
+        cells, text = comparison.cells, comparison_table(comparison)
+    else:  # each downsampling beside that of the first cell
+        ablation = compare_downsampling(matrix, test_set)
+        cells, text = ablation.cells, ablation_table(ablation)
+    folder = run_folder("compare")
+    write_text(folder / f"{table}.csv", metrics_frame(cells).to_csv(lineterminator="\n"))
     write_text(folder / f"{table}.md", text)
     print(text)
 

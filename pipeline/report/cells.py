@@ -1,7 +1,8 @@
 """The cells of the fusion study as their stages left them: metrics, logits and correctness by test scene."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,11 @@ Matrix = Mapping[str, Cell]
 ARRAYS = RUNS / "prepare" / "arrays"
 
 
-class TestSet(NamedTuple):
+@dataclass(frozen=True)
+class TestSet:
     """The N test pairs, in the order of all logits."""
 
-    __test__ = False  # pytest would collect a class of this name
+    __test__: ClassVar[bool] = False  # pytest would collect a class of this name
 
     row: np.ndarray  # (N,) in the prepared arrays
     label: np.ndarray  # (N,) 0 cube, 1 sphere
@@ -54,7 +56,7 @@ def mean_by_scene(scores: np.ndarray, scene: np.ndarray) -> np.ndarray:
     """
     names, place = np.unique(scene, return_inverse=True)
     total = np.zeros((*scores.shape[:-1], len(names)))
-    np.add.at(total, (..., place), scores)
+    np.add.at(total, (..., place), scores)  # type: ignore[arg-type]  # NumPy's stubs lack tuples of indices
     return total / np.bincount(place)
 
 

@@ -32,8 +32,10 @@ def is_above(metrics: Metrics, name: str, level: float) -> bool:
 
 def are_apart(first: Metrics, second: Metrics, name: str = "accuracy") -> bool:
     """Return whether two intervals over seeds do not overlap; without intervals nothing is apart."""
-    half_widths = first.get(f"{name}_ci95"), second.get(f"{name}_ci95")
-    return None not in half_widths and abs(first[name] - second[name]) > sum(half_widths)
+    half_width, other = first.get(f"{name}_ci95"), second.get(f"{name}_ci95")
+    if half_width is None or other is None:
+        return False
+    return abs(first[name] - second[name]) > half_width + other
 
 
 def is_tested(verdicts: Mapping[Any, Verdict]) -> bool:

@@ -55,7 +55,7 @@ def _number_headings(tokens: list[Token]) -> Iterator[Heading]:
     used = set()
     for heading, inline in pairwise(tokens):
         if heading.type == "heading_open" and heading.tag in ("h2", "h3"):
-            text = "".join(child.content for child in inline.children)
+            text = "".join(child.content for child in inline.children or [])
             name = re.sub(r"[^\w -]", "", text.lower()).strip().replace(" ", "-") or "section"
             anchor = next(free for free in chain([name], (f"{name}-{n}" for n in count(2))) if free not in used)
             used.add(anchor)
@@ -93,6 +93,6 @@ def _figure(image: Token) -> list[Token]:
     """Return a picture with its caption; nothing for the line break between two pictures."""
     if image.type == "softbreak":
         return []
-    caption = [part for part in image.children if part.type != "image"]
+    caption = [part for part in image.children or [] if part.type != "image"]
     opened, closed = ([Token(tag, tag, nesting) for tag in ("figure", "figcaption")] for nesting in (1, -1))
     return [opened[0], image, opened[1], *caption, closed[1], closed[0]]

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -22,13 +23,21 @@ REFERENCE = "grey"  # chance levels and marks
 ERROR = "#b00020"
 
 
+class LineStyle(TypedDict):
+    """Arguments of matplotlib's `plot` and `errorbar`."""
+
+    color: str
+    marker: str
+    ls: str  # "-" | "--"
+
+
 def save(figure: Figure, path: Path) -> None:
     """Save a figure as PNG, atomically; equal figures give equal bytes."""
     with atomic(path) as part:
         figure.savefig(part, dpi=130, format="png", metadata={"Software": None})
 
 
-def line_styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
+def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
     """Give each name a colour, a marker and a line of its own, for every figure of a study."""
     markers = [marker for marker in MARKERS for _ in COLORS]
     return {
@@ -45,7 +54,7 @@ def error_bars(metrics: Mapping[str, Any]) -> tuple[float, float]:
 
 def shared_legend(figure: Figure, grid: Sequence[Axes]) -> None:
     """Draw one legend for all panels, beside them, where it hides no line."""
-    handles = {}
+    handles: dict[str, Artist] = {}
     for axes in grid:
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(name, handle)

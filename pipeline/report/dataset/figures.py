@@ -82,7 +82,7 @@ def _bars(axes: Axes, heights: Mapping[str, Sequence[int]], groups: Sequence[str
         axes.bar_label(bars, [f"{value:,}" for value in values], fontsize=7, padding=2, rotation=90 if long else 0)
     axes.set_xticks(range(len(groups)), groups)
     axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params("y", integer=True)
     axes.margins(y=0.25 if long else 0.1)
 
 
@@ -100,11 +100,12 @@ def _histogram(axes: Axes, classes: Mapping[str, np.ndarray]) -> None:
     if np.issubdtype(pooled.dtype, np.integer):  # bins of whole numbers, or some would hold more of them
         step = -(-(np.ptp(pooled) + 1) // BINS)
         edges = np.arange(pooled.min(), pooled.max() + step + 1, step) - 0.5
+    bins = edges.tolist()
     for name, values in classes.items():
         if values.size:
             shares = np.full(values.size, 1 / values.size)
-            axes.hist(values, edges, weights=shares, color=CLASS_COLORS[name], alpha=0.2)
-            axes.hist(values, edges, weights=shares, color=CLASS_COLORS[name], histtype="step", lw=1.2)
+            axes.hist(values, bins, weights=shares, color=CLASS_COLORS[name], alpha=0.2)
+            axes.hist(values, bins, weights=shares, color=CLASS_COLORS[name], histtype="step", lw=1.2)
 
 
 class Scene(NamedTuple):

@@ -36,7 +36,7 @@ def _count_row(title: str, counts: Mapping[str, int]) -> dict[str, str]:
 
 
 def _row(title: str, values: Mapping[str, str], both: str = "") -> dict[str, str]:
-    return {"": title} | values | {"both": both}
+    return {"": title, **values, "both": both}
 
 
 def baseline_table(baselines: Mapping[str, Baseline], chance: float) -> str:

@@ -4,7 +4,7 @@ What answers one question is one family of comparisons, corrected for its number
 column is a question of its own. The reference is chosen by the validation split alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ from pipeline.report.significance import Verdict, compare_pairs, compare_to_refe
 class Comparison:
     """The cells that differ in the fusion alone, each but the leader with its verdict beside the leader."""
 
-    cells: dict[str, Metrics]
+    cells: Mapping[str, Metrics]
     leader: str  # the cell of the lowest validation loss
     verdicts: dict[str, Verdict]
 
@@ -41,7 +41,7 @@ class Ablation:
     """The cells of each fusion by downsampling, each but the first with its verdict beside the first."""
 
     groups: dict[str, list[str]]
-    cells: dict[str, Metrics]
+    cells: Mapping[str, Metrics]
     verdicts: dict[str, Verdict]
 
 

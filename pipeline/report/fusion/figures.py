@@ -14,6 +14,7 @@ from pipeline.report.style import (
     DEPTH_COLORS,
     ERROR,
     REFERENCE,
+    LineStyle,
     depth_view,
     error_bars,
     line_styles,
@@ -33,7 +34,7 @@ def plot_histories(panels: Mapping[str, Mapping[str, pd.DataFrame]], measure: st
             axes.plot(history["epoch"], history[measure], label=name, markersize=3, **styles[name])
             shade = styles[name]["color"]
             axes.fill_between(history["epoch"], seeds.min(axis=1), seeds.max(axis=1), color=shade, alpha=0.12, lw=0)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params("x", integer=True)
         axes.set(title=title, xlabel="epoch")
     grid[0].set_ylabel(label)
     shared_legend(figure, grid)
@@ -127,7 +128,7 @@ def plot_stress(study: Stress, cells: Sequence[str], path: Path) -> None:
     save(figure, path)
 
 
-def _plot_ungraded(axes: Axes, study: Stress, faults: Sequence[str], styles: Mapping[str, dict[str, str]]) -> None:
+def _plot_ungraded(axes: Axes, study: Stress, faults: Sequence[str], styles: Mapping[str, LineStyle]) -> None:
     """Plot the faults without a severity (a sensor missing or of another scene): a group of bars a fault."""
     width = 0.8 / len(styles)
     for place, (name, style) in enumerate(styles.items()):

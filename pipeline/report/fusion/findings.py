@@ -140,7 +140,7 @@ def sensor_failure(study: Stress, comparison: Comparison) -> Finding | None:
     if not fused or not faults:
         return None
     fusion = best_cell(fused)
-    failures = []
+    failures: list[dict[str, Any]] = []
     for key, fault in faults.items():
         means = study.means[fault]
         above = [name for name in fused if is_above(means[name], "accuracy", study.chance)]

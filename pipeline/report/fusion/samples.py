@@ -18,7 +18,9 @@ class Sample(NamedTuple):
 def most_confident_errors(logits: Mapping[str, np.ndarray], label: np.ndarray, count: int) -> list[Sample]:
     """Return the errors of the highest confidence in the (N,) logits of all cells, at most one a pair."""
     errors = [
-        _sample(cell, values, pair) for cell, values in logits.items() for pair in np.flatnonzero((values > 0) != label)
+        _sample(cell, values, pair)
+        for cell, values in logits.items()
+        for pair in np.flatnonzero((values > 0) != label).tolist()
     ]
     by_pair: dict[int, Sample] = {}
     for sample in sorted(errors, key=lambda sample: -sample.confidence):
@@ -30,7 +32,7 @@ def least_confident_correct(cell: str, logits: np.ndarray, label: np.ndarray, co
     """Return the correct predictions of the lowest confidence in the (N,) logits of a cell."""
     correct = np.flatnonzero((logits > 0) == label)
     order = np.argsort(np.abs(logits[correct]), kind="stable")
-    return [_sample(cell, logits, pair) for pair in correct[order][:count]]
+    return [_sample(cell, logits, pair) for pair in correct[order][:count].tolist()]
 
 
 def sample_titles(samples: Sequence[Sample], label: np.ndarray, class_names: Sequence[str]) -> list[str]:
@@ -43,4 +45,4 @@ def sample_titles(samples: Sequence[Sample], label: np.ndarray, class_names: Seq
 
 
 def _sample(cell: str, logits: np.ndarray, pair: int) -> Sample:
-    return Sample(int(pair), cell, int(logits[pair] > 0), float(1 / (1 + np.exp(-np.abs(logits[pair])))))
+    return Sample(pair, cell, int(logits[pair] > 0), float(1 / (1 + np.exp(-np.abs(logits[pair])))))
