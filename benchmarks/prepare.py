@@ -81,7 +81,8 @@ def main(
         source = folder or Path(home) / "data"
         if folder is None:
             simulate(source, scenes, seed=0)
-        pairs, measured = len(list_pairs(source)), {work: [] for work in BASELINES}
+        pairs = len(list_pairs(source))
+        measured: dict[Callable[[Path, Path], None], list[tuple[float, ...]]] = {work: [] for work in BASELINES}
         for _ in range(rounds + 1):  # the first warms the page cache
             for work in BASELINES:
                 results = spawn.Queue()

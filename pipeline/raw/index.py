@@ -56,7 +56,7 @@ class FolderIndex(NamedTuple):
         """Return class -> number of files by sensor, and of pairs."""
         return {
             name: {sensor: self.scenes[name, sensor].size for sensor in SENSORS}
-            | {"pairs": np.intersect1d(*(self.scenes[name, sensor] for sensor in SENSORS)).size}
+            | {"pairs": np.intersect1d(self.scenes[name, "rgb"], self.scenes[name, "lidar"]).size}
             for name in CLASSES
         }
 
@@ -205,7 +205,7 @@ def _pair_issues(index: FolderIndex) -> Iterator[Issue]:
     """Yield an issue for every range of scenes that lack one sensor's file, and for a class without any pair."""
     for label, name in enumerate(CLASSES):
         numbers = {sensor: index.scenes[name, sensor] for sensor in SENSORS}
-        if not np.intersect1d(*numbers.values()).size:
+        if not np.intersect1d(numbers["rgb"], numbers["lidar"]).size:
             expected = "at least one rgb file with its lidar file"
             yield Issue("no-pairs", index.folder / name, "no pairs", expected, "copy the set again")
         for missing, present in (("rgb", "lidar"), ("lidar", "rgb")):
@@ -219,8 +219,8 @@ def _pair_issues(index: FolderIndex) -> Iterator[Issue]:
 
 def _class_issues(index: FolderIndex) -> Iterator[Issue]:
     """Yield an issue for every range of scenes that one class lacks: a scene's cube and sphere stay together."""
-    numbers = [np.union1d(*(index.scenes[name, sensor] for sensor in SENSORS)) for name in CLASSES]
-    for name, own, other in ((CLASSES[0], *numbers), (CLASSES[1], *reversed(numbers))):
+    first, second = (np.union1d(*(index.scenes[name, sensor] for sensor in SENSORS)) for name in CLASSES)
+    for name, own, other in ((CLASSES[0], first, second), (CLASSES[1], second, first)):
         if own.size:  # an empty class has the issue no-pairs
             for scenes in consecutive_ranges(np.setdiff1d(other, own)):
                 found, expected = f"no scene {format_scenes(scenes)}", "every scene in both classes"
@@ -254,6 +254,6 @@ def _angle_issues(folder: Path) -> Iterator[Issue]:
                 angles.append(read_angle(path))
             except DataError as error:
                 yield from error.args
-        if len(angles) == len(CLASSES) and not np.array_equal(*angles):
+        if len(angles) == len(CLASSES) and not np.array_equal(angles[0], angles[1]):
             hint = "give both the files of one sensor"
             yield Issue("angles-differ", paths[1], "other angles", f"those of {paths[0]}", hint)

@@ -1,6 +1,6 @@
 """Split policies: scenes -> train, val, test. A scene, a cube and a sphere of one place and color, is never divided."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -23,7 +23,7 @@ def make_splitter(section: Prepare) -> Splitter:
     return lambda scenes, _: split_by_scene(scenes, shares, section.seed)
 
 
-def split_by_scene(scenes: Sequence[int], shares: Shares, seed: int) -> dict[int, str]:
+def split_by_scene(scenes: Iterable[int], shares: Shares, seed: int) -> dict[int, str]:
     """Draw a split for every scene at random by `seed`. Where `shares` are numbers, scenes over their sum get none.
 
     Raises PipelineError for more scenes than there are, and for a split without scenes.
@@ -33,7 +33,7 @@ def split_by_scene(scenes: Sequence[int], shares: Shares, seed: int) -> dict[int
 
 
 def split_stratified(
-    scenes: Sequence[int], returns: Sequence[float], shares: Shares, strata: int, seed: int
+    scenes: Sequence[int] | np.ndarray, returns: Sequence[float] | np.ndarray, shares: Shares, strata: int, seed: int
 ) -> dict[int, str]:
     """Draw a split for every scene by `seed`, so that near and far scenes are shared out evenly.
 
@@ -41,14 +41,15 @@ def split_stratified(
     needs no strata: every scene has one of each shape. Raises as `split_by_scene` does.
     """
     generator = np.random.default_rng(seed)
-    ranked = np.asarray(scenes)[np.lexsort([scenes, returns])]
+    scenes, returns = np.asarray(scenes), np.asarray(returns)
+    ranked = scenes[np.lexsort([scenes, returns])]
     shuffled = [generator.permutation(stratum) for stratum in np.array_split(ranked, min(strata, len(ranked)))]
     # a position in [0, 1) for every scene, evenly spaced within its stratum: any cut takes its share of each stratum
     position = np.concatenate([(np.arange(len(each)) + generator.random()) / len(each) for each in shuffled])
     return _assign(np.concatenate(shuffled)[np.argsort(position, kind="stable")], shares)
 
 
-def split_course(scenes: Sequence[int], held_out: int) -> dict[int, str]:
+def split_course(scenes: Iterable[int], held_out: int) -> dict[int, str]:
     """Split as the course does: the last `held_out` scenes are for validation, as many before them for testing.
 
     The course itself has no test split: it selects and reports on one set. Raises PipelineError if no scene is left to

@@ -1,8 +1,9 @@
 """Validate a raw folder by one reading of it: all its issues, and the rows that are left to use."""
 
 from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from tabulate import tabulate
@@ -19,7 +20,8 @@ from pipeline.raw.scan import FRAME_SPECS, scan_rows
 from pipeline.raw.splitting import Splitter
 
 
-class ValidationReport(NamedTuple):
+@dataclass(frozen=True)
+class ValidationReport:
     """The result of reading a raw folder. The rows are those of `FolderIndex.rows`, complete or not."""
 
     index: FolderIndex
@@ -69,7 +71,7 @@ def validate_folder(index: FolderIndex, splitter: Splitter | None, into: Path | 
     if not report.fatal:
         issues += classes_without_returns(folder, rows, stats, stats["valid"])
         try:
-            report = report._replace(split_ids=_split_ids(rows, stats, splitter))
+            report = replace(report, split_ids=_split_ids(rows, stats, splitter))
         except PipelineError as error:
             hint = "fix the errors first, then prepare in params.yaml"
             issues.append(Issue("no-split", folder, str(error), "scenes for every split", hint, NO_SCENES))
