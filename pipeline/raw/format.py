@@ -9,8 +9,6 @@ import io
 import math
 import os
 import stat
-import struct
-import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +20,7 @@ from PIL import Image
 
 from pipeline.core.errors import PipelineError, printable
 from pipeline.core.sensors import CLASSES, IMAGE_SIZE, NO_RETURN
+from pipeline.raw.png import PNG, PNG_HEADER_BYTES, PngHeader, read_png_header, unpack_png
 
 MAX_LISTED = 20  # issues printed before the others are only counted
 MAX_BYTES = 1 << 20  # bytes of a file that is read at all; a frame has 16 KB
@@ -31,7 +30,6 @@ WARNINGS = frozenset(
     {"stray", "nested", "gap", "imbalance", "no-return", "black", "duplicate", "near-duplicate", "no-split"}
 )
 
-PNG = b"\x89PNG\r\n\x1a\n"
 NPY = b"\x93NUMPY"
 FILE_KINDS = {  # first bytes -> kind of file, for the files that people put under a wrong name
     PNG: "a PNG picture",
@@ -47,8 +45,7 @@ FILE_KINDS = {  # first bytes -> kind of file, for the files that people put und
     b"\x80": "a pickle",
 }
 
-PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}  # color type of a PNG header -> Pillow's mode
-PNG_HEADER_BYTES = 33  # the signature and the chunk IHDR
+FRAME_HEADER = PngHeader(IMAGE_SIZE, IMAGE_SIZE, bits=8, color_type=6)
 PNG_DATA_BYTES = IMAGE_SIZE * (1 + 4 * IMAGE_SIZE)  # unpacked; each line is a filter byte and 64 pixels
 
 
@@ -181,7 +178,11 @@ def parse_rgb(path: Path, content: bytes) -> NDArray[np.uint8]:
     if b"IEND" not in content[-12:]:
         found = f"{len(content)} bytes that do not end as a PNG file does"
         raise DataError(Issue("truncated", path, found, "a whole PNG file", "restore it"))
-    if len(_unpack_png(path, content, 2 * PNG_DATA_BYTES)) == 2 * PNG_DATA_BYTES:
+    try:
+        unpacked = unpack_png(content, 2 * PNG_DATA_BYTES)
+    except ValueError as error:
+        raise _damaged(path, error) from error
+    if len(unpacked) == 2 * PNG_DATA_BYTES:
         found = f"over {2 * PNG_DATA_BYTES:,} bytes of pixels"
         raise DataError(Issue("bomb", path, found, f"{PNG_DATA_BYTES:,}", "throw it away and restore the picture"))
     try:
@@ -193,31 +194,10 @@ def parse_rgb(path: Path, content: bytes) -> NDArray[np.uint8]:
 def _require_png_header(path: Path, content: bytes) -> None:
     if len(content) < PNG_HEADER_BYTES:
         raise DataError(Issue("truncated", path, f"{len(content)} bytes", "a whole PNG file", "restore it"))
-    width, height, bits, color_type = struct.unpack(">IIBB", content[16:26])
-    found = f"PNG {PNG_MODES.get(color_type, color_type)} {bits} bit {width}x{height}"
-    expected, hint = f"PNG RGBA 8 bit {IMAGE_SIZE}x{IMAGE_SIZE}", "convert or replace it"
-    if (width, height) != (IMAGE_SIZE, IMAGE_SIZE):
-        raise DataError(Issue("size", path, found, expected, hint))
-    if (bits, color_type) != (8, 6):
-        raise DataError(Issue("mode", path, found, expected, hint))
-
-
-def _unpack_png(path: Path, content: bytes, max_bytes: int) -> bytes:
-    """Return the first `max_bytes` of the unpacked data, after checking every chunk's checksum, which Pillow skips."""
-    packed, place = [], len(PNG)
-    try:
-        while place < len(content):
-            size, name = struct.unpack_from(">I4s", content, place)  # a chunk: size, name, data, checksum
-            end = place + 8 + size
-            (checksum,) = struct.unpack_from(">I", content, end)
-            if checksum != zlib.crc32(content[place + 4 : end]):
-                raise ValueError(f"a wrong checksum in its part {name.decode('latin-1')}")
-            if name == b"IDAT":
-                packed.append(content[place + 8 : end])
-            place = end + 4
-        return zlib.decompressobj().decompress(b"".join(packed), max_bytes)
-    except (struct.error, ValueError, zlib.error) as error:
-        raise _damaged(path, error) from error
+    header = read_png_header(content)
+    if header != FRAME_HEADER:
+        code = "mode" if header[:2] == FRAME_HEADER[:2] else "size"
+        raise DataError(Issue(code, path, str(header), str(FRAME_HEADER), "convert or replace it"))
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

@@ -7,7 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline.core.sensors import IMAGE_SIZE
-from pipeline.raw.format import PNG, DataError, Issue
+from pipeline.raw.format import DataError, Issue
+from pipeline.raw.png import PNG
 
 RGB_HEADER = b"IHDR" + struct.pack(">IIBB", IMAGE_SIZE, IMAGE_SIZE, 8, 2)  # width, height, bits, color type
 

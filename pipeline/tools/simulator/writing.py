@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.files import atomic_folder
-from pipeline.raw.format import PNG, Pair, require_absent
+from pipeline.raw.format import Pair, require_absent
+from pipeline.raw.png import PNG
 
 MAX_STORED_BYTES = 65535  # of a stored deflate block, whose length has 16 bits
 
