@@ -52,7 +52,8 @@ def load_checkpoint(path: Path) -> tuple[dict, dict]:
 def restore(path: Path, kind: str, build: Callable[..., Net], device: torch.device) -> Net:
     """Build the net that a checkpoint describes by `build(**net)`, load its weights, and return it in eval mode.
 
-    Raises PipelineError if the checkpoint is absent, is of another kind, or does not fit the net.
+    Raises PipelineError if the checkpoint is absent, is of another kind, names a net that `build` refuses, or does not
+    fit the net.
     """
     weights, about = load_checkpoint(path)
     if about.get("kind") != kind:
@@ -61,6 +62,10 @@ def restore(path: Path, kind: str, build: Callable[..., Net], device: torch.devi
         # under the lock of seeded builds: initial weights drawn here must not fall among those of another thread
         model = build_seeded(0, lambda: build(**about["net"]))
         model.load_state_dict(weights)
+    except PipelineError as error:  # of `build`, which knows no file
+        raise PipelineError(
+            f"{path}: found a net that cannot be built ({error}); expected a net of this version; run `dvc repro`"
+        ) from None
     except (KeyError, TypeError, RuntimeError) as error:
         raise PipelineError(f"{path}: weights do not fit the net it names ({error}); run `dvc repro`") from None
     return to_device(model, device).eval()

@@ -8,26 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
 
-from pipeline.core.checkpoints import load_checkpoint, save_checkpoint, save_checkpoints
+from pipeline.core.checkpoints import load_checkpoint
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic, read_json, read_npy, resumable_folder, write_json, write_npy, write_text
-from pipeline.core.runs import checkpoint_path, run_folder
-from pipeline.version import __version__
+from pipeline.core.runs import run_folder
+from support.bombs import Bomb
 from support.commands import ROOT
-
-
-class Bomb:
-    """Unpickling it makes a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.path,)
-
 
 # --- whole or not at all
 
@@ -155,65 +142,6 @@ def test_what_is_no_whole_array_is_refused(tmp_path: Path, mode: str | None) -> 
         path.write_bytes(content)
         with pytest.raises(PipelineError, match="a.npy: not a whole .npy array .*; delete it"):
             read_npy(path, mmap_mode=mode)
-
-
-# --- checkpoints
-
-WEIGHTS = {"b.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.tensor([1, 2])}
-ABOUT = {"kind": "fusion", "net": {"widths": [4, 8], "downsample": "maxpool"}}
-
-
-def test_checkpoint_round_trip(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "a", WEIGHTS, ABOUT)
-    weights, about = load_checkpoint(tmp_path / "a")
-    assert about == ABOUT | {"version": __version__} and weights.keys() == WEIGHTS.keys()
-    assert all(torch.equal(weights[name], tensor) for name, tensor in WEIGHTS.items())
-
-
-def test_equal_weights_give_equal_bytes(tmp_path: Path) -> None:
-    channels_last = torch.rand(4, 3, 2, 2).to(memory_format=torch.channels_last)
-    save_checkpoint(tmp_path / "a", WEIGHTS | {"c": channels_last}, ABOUT)
-    same = {"c": channels_last.contiguous().requires_grad_(), **dict(reversed(WEIGHTS.items()))}
-    save_checkpoint(tmp_path / "b", same, dict(reversed(ABOUT.items())))
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
-def test_every_seeds_model_gets_its_file(tmp_path: Path) -> None:
-    models = {seed: torch.nn.Linear(2, 1) for seed in (3, 5)}
-    save_checkpoints(tmp_path, models, {"kind": "line"})
-    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["seed3.safetensors", "seed5.safetensors"]
-    weights, about = load_checkpoint(checkpoint_path(tmp_path, 5))
-    assert about == {"kind": "line", "seed": 5, "version": __version__} and torch.equal(
-        weights["weight"], models[5].weight
-    )
-
-
-FOREIGN: dict[str, Callable[[Path], object]] = {
-    "garbage": lambda path: path.write_bytes(b"\x08" + b"\0" * 7 + b"not json"),
-    "empty": lambda path: path.touch(),
-    "folder": lambda path: path.mkdir(),
-    "pickle": lambda path: path.write_bytes(pickle.dumps(Bomb(path.with_name("exploded")))),
-    "torch's own": lambda path: torch.save({"bomb": Bomb(path.with_name("exploded"))}, path),
-    "no metadata": lambda path: save_file(WEIGHTS, path),
-    "others' metadata": lambda path: save_file(WEIGHTS, path, metadata={"format": "pt"}),
-    "about is no JSON": lambda path: save_file(WEIGHTS, path, metadata={"about": "{"}),
-}
-
-
-@pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN)
-def test_a_foreign_checkpoint_is_refused_and_not_run(tmp_path: Path, make: Callable[[Path], object]) -> None:
-    path = tmp_path / "seed0.safetensors"
-    make(path)
-    with pytest.raises(PipelineError, match="seed0.safetensors: not a checkpoint of this project"):
-        load_checkpoint(path)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "a", WEIGHTS, ABOUT)
-    (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes()[:-1])
-    with pytest.raises(PipelineError, match="not a checkpoint"):
-        load_checkpoint(tmp_path / "a")
 
 
 # --- names and absence

@@ -11,19 +11,12 @@ from pathlib import Path
 import pytest
 
 from support import faults
+from support.bombs import Bomb
 from support.commands import ROOT
 
 pytestmark = pytest.mark.slow  # a process for each of them
 
 MAX_MB = 200  # of memory
-
-
-class Bomb:
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.mark,)
 
 
 def pickled(folder: Path) -> None:
