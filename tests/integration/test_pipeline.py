@@ -161,13 +161,12 @@ def test_a_broken_file_stops_the_run_and_nothing_is_lost(project):
     whole = frame.read_bytes()
     frame.unlink()  # a hard link to DVC's cache would pass the damage on
     frame.write_bytes(whole[:100])
-    try:
-        output = shell(project, "dvc repro", expect=255)
-        assert "cubes/lidar/0003.npy" in output and "Traceback" not in output
-        assert not list((project / "runs" / "prepare").glob(".*partial*"))
-    finally:
-        frame.write_bytes(whole)
-        assert stages_run(shell(project, "dvc repro")) == set()
+    output = shell(project, "dvc repro", expect=255)
+    assert "cubes/lidar/0003.npy" in output and "Traceback" not in output
+    assert not list((project / "runs" / "prepare").glob(".*partial*"))
+    frame.write_bytes(whole)
+    shell(project, "git checkout -q . && dvc checkout -q")
+    assert stages_run(shell(project, "dvc repro")) == set()
 
 
 def wait_for_training(project: Path, training: subprocess.Popen, runs: int) -> None:
@@ -209,4 +208,5 @@ def test_an_interrupted_training_leaves_nothing_that_looks_finished(project, com
     assert not (folder / "metrics.json").exists() and not (folder / "models").exists()
     if blow == signal.SIGINT:
         assert "error: interrupted" in errors and "Traceback" not in errors
+    shell(project, "git checkout -q . && dvc checkout -q")
     assert stages_run(shell(project, "dvc repro")) == set()
