@@ -31,7 +31,6 @@ def main() -> None:
     label = data.label[test.rows]
     net: dict[str, Any] = {"channels": section.channels, "head_dims": section.head_dims}
     net |= data.depth_stats if weights is None else {}  # the course's weights take depth as it is
-    source = {} if weights is None else {"weights_sha256": sha256(weights)}
     validate = make_validate(lidar_logits, val, data.label[val.rows])
 
     def build(seed: int) -> nn.Module:
@@ -41,6 +40,7 @@ def main() -> None:
         return model
 
     models = {seed: build(seed) for seed in params.seeds}
+    source = {} if weights is None else {"weights_sha256": sha256(weights)}
 
     def evaluate(seed: int, result: FitResult) -> SeedResult:
         logits = lidar_logits(models[seed], test)

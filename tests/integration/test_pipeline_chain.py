@@ -33,7 +33,7 @@ def test_untrained_nets_stand_beside_the_courses_points(project):
     assert evaluated["assessment"]["untrained"]["points"] == [5, 5]
     assert set(evaluated["untrained"]) == {"lidar", "cilp", "project", "classify"}
     report = (project / "runs" / "report" / "report.md").read_text()
-    assert "| untrained " in report and "| 5, 5 " in report
+    assert "|untrained|" in report and "|5, 5|" in report
 
 
 def test_what_is_frozen_is_bit_identical_afterwards(project):

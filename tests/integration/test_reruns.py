@@ -29,7 +29,7 @@ EDITS = {
     "pipeline/render/images.py": {"report"},
     "pipeline/config/params.py": set(),
     "pipeline/tracking/wandb_run.py": set(),
-    "pipeline/tools/importers/archive.py": set(),
+    "pipeline/tools/importers/formats/archive.py": set(),
     "pipeline/version.py": set(),
     "stages/labels.py": {"labels"},
 }
