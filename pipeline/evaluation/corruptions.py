@@ -91,9 +91,9 @@ def rgb_colour(frames: Frames, severity: float, draw: torch.Generator) -> Frames
     """Hue turned by `severity` degrees around the grey axis, red towards green; what leaves the range is clamped."""
     _require(math.isfinite(severity), "rgb_colour", severity, "a finite angle in degrees")
     # the rotation about (1, 1, 1): what a channel keeps, gets from the one before it, and from the one after it
-    kept, before, after = ((1 + 2 * math.cos(math.radians(severity - third))) / 3 for third in (0, 120, 240))
+    own, before, after = ((1 + 2 * math.cos(math.radians(severity - third))) / 3 for third in (0, 120, 240))
     colours = _colours(frames)
-    return _paint(frames, kept * colours + before * colours.roll(1, dims=-1) + after * colours.roll(-1, dims=-1))
+    return _paint(frames, own * colours + before * colours.roll(1, dims=-1) + after * colours.roll(-1, dims=-1))
 
 
 def rgb_missing(frames: Frames) -> Frames:

@@ -30,9 +30,9 @@ def identity(rows: Tensor) -> list[int]:
 # --- what the nets see
 
 
-@pytest.mark.parametrize("take, channels", [("with_xyza", 4), ("with_depth", 1)])
-def test_a_batch_has_the_shapes_and_ranges_that_nets_expect(data: Arrays, take: str, channels: int) -> None:
-    batch = getattr(data, take)(rows(0, 6, 3))
+@pytest.mark.parametrize("method, channels", [("with_xyza", 4), ("with_depth", 1)])
+def test_a_batch_has_the_shapes_and_ranges_that_nets_expect(data: Arrays, method: str, channels: int) -> None:
+    batch = getattr(data, method)(rows(0, 6, 3))
     assert batch.rgb.shape == (3, 4, 64, 64) and batch.lidar.shape == (3, channels, 64, 64)
     assert batch.rgb.dtype == batch.lidar.dtype == batch.label.dtype == torch.float32
     assert batch.rgb.is_contiguous(memory_format=torch.channels_last)
@@ -77,8 +77,8 @@ def test_labelled_rows_are_balanced_and_drawn_by_seed(data: Arrays) -> None:
 
 def test_pictures_come_with_their_labels(data: Arrays) -> None:
     rows_ = data.splits["test"]
-    said, batch = data.with_label(rows_), data.with_depth(rows_)
-    assert said.inputs.equal(batch.rgb) and said.targets.equal(batch.label)
+    examples, batch = data.with_label(rows_), data.with_depth(rows_)
+    assert examples.inputs.equal(batch.rgb) and examples.targets.equal(batch.label)
 
 
 def test_depth_is_standardised_by_the_training_hits(data: Arrays) -> None:

@@ -32,9 +32,9 @@ def test_rows_are_those_of_the_files(finished_run, logged, name):
     expected = pd.concat(tables, axis=1)
     rows = [item for item in logged[name].history if "lr" in item]  # wandb gives media the epoch they came after
     assert [item["epoch"] for item in rows] == expected.index.tolist()
-    for item, (_, told) in zip(rows, expected.iterrows(), strict=True):
-        said = {key: value for key, value in item.items() if not key.startswith("_") and key != "epoch"}
-        assert said == pytest.approx(told.to_dict(), rel=1e-8, abs=1e-12)
+    for item, (_, row) in zip(rows, expected.iterrows(), strict=True):
+        values = {key: value for key, value in item.items() if not key.startswith("_") and key != "epoch"}
+        assert values == pytest.approx(row.to_dict(), rel=1e-8, abs=1e-12)
     wanted = {"lr", "train_loss", "val_loss", "gradient_norm", "seconds", "samples_per_second", "peak_memory_mb"}
     wanted |= {"temperature"} if name == "cilp" else set()
     wanted |= set() if name in ("cilp", "project") else {"train_accuracy", "val_accuracy", "train_f1", "val_f1"}
@@ -56,8 +56,8 @@ def test_counts_times_and_memory_are_one_number_everywhere(finished_run, logged,
 def test_the_report_has_the_same_costs(finished_run):
     rows = (finished_run / "runs" / "report" / "report.md").read_text().splitlines()
     metrics = read(finished_run, "fusion/late-maxpool/metrics.json")
-    told = next(row for row in rows if row.startswith("| late-maxpool") or row.startswith("| late "))
-    assert f"{metrics['parameters']:,}" in told and f"{metrics['seconds_per_epoch']:.2f}" in told, told
+    line = next(row for row in rows if row.startswith("| late-maxpool") or row.startswith("| late "))
+    assert f"{metrics['parameters']:,}" in line and f"{metrics['seconds_per_epoch']:.2f}" in line, line
 
 
 @pytest.mark.parametrize("name", [CELL, *CHAIN])

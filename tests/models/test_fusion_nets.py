@@ -72,16 +72,16 @@ def test_parameter_counts_by_hand(fusion, downsample, widths, count):
     assert net(torch.zeros(2, 4, 64, 64), torch.zeros(2, 4, 64, 64)).shape == (2,)
 
 
-@pytest.mark.parametrize(("fusion", "deaf"), [("rgb", 1), ("lidar", 0)])
-def test_a_baseline_is_deaf_to_the_other_sensor(fusion, deaf):
+@pytest.mark.parametrize(("fusion", "ignored"), [("rgb", 1), ("lidar", 0)])
+def test_a_baseline_ignores_the_other_sensor(fusion, ignored):
     torch.manual_seed(0)
     net = build_fusion(fusion, "strided", LATE)
     inputs = [torch.rand(1, 4, 64, 64), torch.rand(1, 4, 64, 64)]
-    said = net(*inputs)
+    logit = net(*inputs)
     for changed in (0, 1):
         others = list(inputs)
         others[changed] = torch.rand(1, 4, 64, 64)
-        assert (net(*others) == said).item() == (changed == deaf)
+        assert (net(*others) == logit).item() == (changed == ignored)
 
 
 def test_halves_share_the_branches_and_see_one_sensor_each():

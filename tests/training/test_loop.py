@@ -71,11 +71,11 @@ def test_train_loss_is_the_mean_over_samples_not_over_batches(monkeypatch):
 
 def test_the_best_epoch_stays_in_the_model_not_the_last():
     losses = iter([3.0, 1.0, 2.0])
-    seen = []
-    task = line_task(validate=lambda net: seen.append(task.model.weight.item()) or {"val_loss": next(losses)})
+    weights = []
+    task = line_task(validate=lambda net: weights.append(task.model.weight.item()) or {"val_loss": next(losses)})
     fitted = fit(task, RECIPE, 3, 0, lambda seed, row: None)
     assert fitted.best["epoch"] == 2
-    assert task.model.weight.item() == seen[1] != seen[2]
+    assert task.model.weight.item() == weights[1] != weights[2]
 
 
 def test_the_same_seeds_give_the_same_weights_and_others_do_not():
@@ -157,10 +157,10 @@ def test_training_logits_are_scored_as_they_were_said():
     model = nn.Flatten(0)  # says what it sees
     model.register_parameter("unused", nn.Parameter(torch.zeros(1)))
     label = torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])
-    data, seen = Examples(torch.arange(5.0).unsqueeze(1), label), []
+    data, calls = Examples(torch.arange(5.0).unsqueeze(1), label), []
 
-    def score(logits, known):
-        seen.append((logits, known))
+    def score(logits, targets):
+        calls.append((logits, targets))
         return {"loss": -1.0, "accuracy": 0.25}
 
     def objective(net, batch):
@@ -171,8 +171,8 @@ def test_training_logits_are_scored_as_they_were_said():
         model, objective, Batches(data.rows, torch.arange(5), 3), lambda net: {"val_loss": float(net(label)[0])}, score
     )
     (row,) = fit(task, RECIPE, 1, 0, lambda seed, row: None).history
-    ((logits, known),) = seen  # not at evaluation
-    assert sorted(logits.tolist()) == [0, 1, 2, 3, 4] and known.tolist() == label[logits.long()].tolist()
+    ((logits, targets),) = calls  # not at evaluation
+    assert sorted(logits.tolist()) == [0, 1, 2, 3, 4] and targets.tolist() == label[logits.long()].tolist()
     assert row["train_accuracy"] == 0.25 and row["train_loss"] > 0  # the loss is the loop's own
 
 
@@ -200,10 +200,10 @@ def test_costs_are_those_of_the_rows():
         history = [timing_metrics(seconds, 10, peak) for seconds, peak in rows]
         return FitResult(history, history[0])
 
-    told = training_cost(
+    cost = training_cost(
         {0: nn.Linear(1, 1), 1: nn.Linear(1, 1)}, [fitted((1, 100), (2, 300)), fitted((4, 200), (1, 250))]
     )
-    assert told == {
+    assert cost == {
         "parameters": 2,
         "trainable_parameters": 2,
         "epochs": 2,
