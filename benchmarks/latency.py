@@ -1,8 +1,8 @@
-"""Latency of one checkpoint, one input at a time and 256, on one thread: torch against ONNX Runtime, in one run.
+"""Measure the latency of one checkpoint in torch and in ONNX Runtime, one input at a time and 256, on one thread.
 
-    python -m benchmarks.latency runs/classify/everything/models/seed0.safetensors
+    python -m benchmarks.latency runs/classify/full/models/seed0.safetensors
 
-Wants the raw data in data/. Variants take turns, so that a noisy machine troubles all alike.
+Needs the raw data in data/. Variants take turns, so that a noisy machine troubles all alike.
 """
 
 import tempfile
@@ -20,7 +20,7 @@ from pipeline.tools.inference.onnx_export import describe, onnx_session, real_in
 
 
 def variants(deployable: Deployable, onnx: Path, values: list) -> dict[str, Callable[[], object]]:
-    """What is timed: each call takes arrays as the files give them, and ends with logits in memory."""
+    """Return the calls to time: each takes arrays as the files hold them, and ends with logits in memory."""
     tensors = [torch.from_numpy(each) for each in values]
     runtime, named = onnx_session(onnx), dict(zip(deployable.sensors, values, strict=True))
 

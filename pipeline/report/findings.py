@@ -1,4 +1,4 @@
-"""What a study found, as values: the sentences stand in templates/findings.md.j2, one macro a finding."""
+"""Findings of a study as values; their sentences stand in templates/findings.md.j2, one macro a finding."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Finding:
 
 
 def answers(findings: Iterable[Finding | None]) -> list[Finding]:
-    """Return the first MAX_ANSWERS findings; None stands for a question that this run did not ask."""
+    """Return the first MAX_ANSWERS findings; None stands for a question that this run does not answer."""
     return [finding for finding in findings if finding][:MAX_ANSWERS]
 
 

@@ -14,7 +14,7 @@ from pipeline.metrics.seeds import CONFIDENCE
 Name = TypeVar("Name")
 BETTER, WORSE, LEVELLED = "better", "worse", "not distinguishable"  # the outcomes of a comparison
 ZERO_VARIANCE = 1e-12  # below this the variance of a difference is rounding
-NORMAL_DF = 1e6  # from so many degrees of freedom on, Student's t is the normal distribution
+NORMAL_DF = 1e6  # from this many degrees of freedom on, Student's t is the normal distribution
 
 
 def wilson_interval(hits: int, count: int, level: float = CONFIDENCE) -> tuple[float, float]:
@@ -29,7 +29,7 @@ class Difference(NamedTuple):
     """The difference of two nets in a score, the first minus the second."""
 
     mean: float
-    ci_half_width: float | None  # of the 95% interval; None for a single seed, which says nothing of other seeds
+    ci_half_width: float | None  # of the 95% interval; None for a single seed: nothing follows for other seeds
     p: float | None  # probability of a difference of this size or larger, in either direction, under the null
 
 

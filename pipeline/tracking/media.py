@@ -1,4 +1,4 @@
-"""What a run shows of a classifier besides figures: `cut_predictions` cuts it from arrays, `to_wandb` draws it.
+"""Media of a classifier's run, besides its figures: `cut_predictions` cuts it from arrays, `to_wandb` draws it.
 
 The training cuts and wandb's process draws, so nothing here needs torch. P pairs, S seeds, N rows, H x W pixels.
 """

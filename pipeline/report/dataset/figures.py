@@ -138,7 +138,7 @@ def read_scene(
 
 
 def plot_contact_sheet(scenes: Sequence[Scene], path: Path) -> None:
-    """Plot a row a scene, with its cube and its sphere: RGB, depth turned as RGB lies, and the returns in space."""
+    """Plot a row a scene, with its cube and its sphere: RGB, depth in the camera's view, and the returns in space."""
     height = 1.75 * len(scenes) + 0.75  # inches
     figure = Figure(figsize=(9.6, height))
     grid = figure.add_gridspec(
@@ -174,7 +174,7 @@ def plot_contact_sheet(scenes: Sequence[Scene], path: Path) -> None:
 
 
 def _plot_depth(axes: Axes, frame: np.ndarray) -> None:
-    """Plot a frame as RGB lies, with the number of returns and their ranges below."""
+    """Plot a frame in the camera's view, with the number of returns and their ranges below."""
     hits = frame[frame < NO_RETURN]
     axes.imshow(depth_view(frame), cmap=DEPTH_COLORS)
     axes.set_facecolor("black")

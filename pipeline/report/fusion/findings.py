@@ -106,7 +106,7 @@ def downsampling(study: Ablation) -> Finding | None:
 
 
 def _variant(study: Ablation, name: str, bases: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a downsampling does, over its cells and the base cell of each."""
+    """Return the effect of a downsampling, over its cells and the base cell of each."""
     verdicts = {cell: study.verdicts[cell] for cell in bases}
 
     def ratios(*keys: str) -> list[float]:
@@ -134,7 +134,7 @@ def _variant(study: Ablation, name: str, bases: Mapping[str, str]) -> dict[str, 
 
 
 def sensor_failure(study: Stress, comparison: Comparison) -> Finding | None:
-    """Find out what the best fusion by validation loss still knows without either sensor; None without a fusion."""
+    """Find the accuracy of the best fusion by validation loss without either sensor; None without a fusion."""
     fused = {name: metrics for name, metrics in comparison.cells.items() if fusion_name(name) not in SENSORS}
     faults = {key: f"{key}_missing" for key in SENSORS if f"{key}_missing" in study.means}
     if not fused or not faults:

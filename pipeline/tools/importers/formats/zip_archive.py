@@ -44,7 +44,7 @@ class ZipArchive:
             raise DataError(Issue("not-a-zip", path, found, "a whole zip archive", hint)) from None
 
     def members(self) -> Iterator[Member]:
-        """Yield its files. Raises DataError with all members that are not to be trusted."""
+        """Yield the files of the archive. Raises DataError with all members that are not to be trusted."""
         infos = self.zip.infolist()
         issues = list(islice((issue for info in infos for issue in self._check(info)), MAX_ISSUES))
         unpacked, packed = sum(info.file_size for info in infos), self.path.stat().st_size
