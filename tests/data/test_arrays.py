@@ -59,7 +59,7 @@ def test_points_lie_along_their_rays(data: Arrays, raw_folder: Path) -> None:
     assert depth[0, 0] == 50
 
 
-def test_twins_are_a_cube_and_the_sphere_of_its_scene(data: Arrays) -> None:
+def test_scene_pairs_are_a_cube_and_the_sphere_of_its_scene(data: Arrays) -> None:
     for split, scenes in {"train": 3, "val": 1, "test": 2}.items():
         cubes, spheres = data.scene_pairs(split).T
         assert len(cubes) == scenes and (cubes < 6).all() and (spheres == cubes + 6).all()
@@ -154,7 +154,7 @@ def test_a_shuffled_epoch_sees_every_row_once_and_repeats_with_its_seed() -> Non
     assert again == first and [len(batch) for batch in batches.shuffled(generator)] == [32, 32, 32, 4]
 
 
-def test_features_are_cut_by_rows() -> None:
-    features = Examples(torch.arange(6).reshape(3, 2), torch.tensor([7, 8, 9]))
-    inputs, target = features.rows(rows(2, 0))
+def test_examples_are_cut_by_rows() -> None:
+    examples = Examples(torch.arange(6).reshape(3, 2), torch.tensor([7, 8, 9]))
+    inputs, target = examples.rows(rows(2, 0))
     assert inputs.tolist() == [[4, 5], [0, 1]] and target.tolist() == [9, 7]

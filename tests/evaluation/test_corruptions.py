@@ -56,7 +56,7 @@ def corrupt(fault: str, frames: Frames, severity: float, seed: int = 0) -> Frame
 
 
 def random_frames() -> Frames:
-    """Two pairs of 6 x 9 pixels, every value drawn, half of the rays without return."""
+    """Return two pairs of 6 x 9 pixels, every value drawn, half of the rays without return."""
     draw = generator(7)
     depth = 15 + 20 * torch.rand(2, 6, 9, generator=draw)
     lost = torch.rand(2, 6, 9, generator=draw) < 0.5
@@ -65,7 +65,7 @@ def random_frames() -> Frames:
 
 
 def depth_row(*depth: float) -> Frames:
-    """One row of rays; the picture beside it is black."""
+    """Return a row of rays; the picture beside it is black."""
     return Frames(torch.zeros(1, 1, len(depth), 4, dtype=torch.uint8), torch.tensor([[depth]]))
 
 
@@ -74,7 +74,7 @@ def rgb_pixel(*colour: int) -> Frames:
 
 
 def uniform_frames(level: int, size: int = 100) -> Frames:
-    """A picture of one grey, every ray back from range 25."""
+    """Return a picture of one grey, with every return at range 25."""
     return Frames(torch.full((1, size, size, 4), level, dtype=torch.uint8), torch.full((1, size, size), 25.0))
 
 
@@ -107,7 +107,7 @@ def test_a_fault_changes_one_sensor_and_never_its_input(fault: str, severity: fl
 
 
 @pytest.mark.parametrize("fault, severity", each(RISING))
-def test_alpha_lost_rays_and_ranges_are_kept(fault: str, severity: float) -> None:
+def test_alpha_lost_rays_and_ranges_stay(fault: str, severity: float) -> None:
     clean = random_frames()
     corrupted = corrupt(fault, clean, severity)
     assert corrupted.rgb[..., 3].equal(clean.rgb[..., 3])

@@ -1,4 +1,4 @@
-"""A new fusion is what docs/architecture.md says: one class, one entry in a dict, one line of parameters, one test."""
+"""A new fusion by the steps of docs/architecture.md: one class, one entry, one line of parameters, one test."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ def read_walk() -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_walk_of_the_documentation_gives_a_fusion_that_is_trained_and_compared(tmp_path: Path) -> None:
+def test_the_documented_steps_give_a_fusion_that_is_trained_and_compared(tmp_path: Path) -> None:
     new_class, entry, widths, new_test, command = read_walk()
     name = entry.split('"')[1]
     copy_sources(tmp_path)

@@ -15,7 +15,7 @@ LINES = 8  # of code in a cell
 
 
 def notebook(**settings: str) -> nbformat.NotebookNode:
-    """As stored, but for the values of its first cell."""
+    """Return the notebook as stored, but for the values of its first cell."""
     read = nbformat.read(NOTEBOOK, as_version=4)
     first = next(cell for cell in read.cells if cell.cell_type == "code")
     for name, value in settings.items():
@@ -25,7 +25,7 @@ def notebook(**settings: str) -> nbformat.NotebookNode:
 
 
 def run(book: nbformat.NotebookNode, folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Everything that the cells show, as text; raises if one fails. `home` takes what Jupyter keeps for a user."""
+    """Run the cells and return their outputs as text; raise if one fails. `home` takes Jupyter's files of a user."""
     own = {name: str(home / name.lower()) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
     for name, value in (ENVIRONMENT | own).items():
         monkeypatch.setenv(name, value)

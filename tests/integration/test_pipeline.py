@@ -52,7 +52,7 @@ def test_the_html_report_is_whole_and_has_the_accuracy_of_every_cell(finished_ru
         assert f"{read(finished_run, f'fusion/{cell}/metrics.json')['accuracy']:.4f}" in table[cell], cell
 
 
-def test_every_cell_is_asked_about_the_same_test_pairs(finished_run):
+def test_every_cell_is_tested_on_equal_test_pairs(finished_run):
     split = pd.read_csv(finished_run / "runs" / "prepare" / "arrays" / "split.tsv", sep="\t")
     test, seeds = (split["split"] == "test").sum(), 2
     for path in [
@@ -171,7 +171,7 @@ def test_a_broken_file_stops_the_run_and_nothing_is_lost(project):
 
 
 def wait_for_training(project: Path, training: subprocess.Popen, runs: int) -> None:
-    """Until the stage has opened its wandb run, and a moment more: it is then in its epochs."""
+    """Wait until the stage has opened its wandb run, and a moment more: it is then in its epochs."""
     deadline = time.monotonic() + 60
     while len(list((project / "wandb").glob("offline-run-*"))) == runs:
         assert training.poll() is None and time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""The true run's chain: what its checkpoints hold, what they say of files, and the course's weights in it."""
+"""The true run's chain: what its checkpoints hold, what they predict for files, and the course's weights in it."""
 
 import json
 import shutil
@@ -90,7 +90,7 @@ def test_export_writes_a_file_that_onnx_runtime_runs(project, tmp_path):
 
 
 def test_weights_of_the_course_replace_the_training_and_one_seed_is_enough(project):
-    """The whole pipeline on them, with one seed and no few-label counts, which leave no interval and one column."""
+    """Run the whole pipeline on them, with one seed and no few-label counts, which leave no interval and one column."""
     set_params(project, lidar__weights="pretrained/lidar_cnn.pt", seeds=[0], labels__label_counts=[])
     weights = {name: tensor / 10 for name, tensor in LidarClassifier([50, 100, 200, 200], [100]).state_dict().items()}
     path = project / "pretrained" / "lidar_cnn.pt"

@@ -1,4 +1,4 @@
-"""The true run once more, as Weights & Biases has it: the same numbers as in the files."""
+"""The true run in Weights & Biases: its numbers equal those of the files."""
 
 import pandas as pd
 import pytest
@@ -15,7 +15,7 @@ CHAIN = ["lidar", "cilp", "project", *TUNINGS]
 
 @pytest.fixture(scope="module")
 def logged(finished_run) -> dict[str, Logged]:
-    """Run name -> what its first training left in wandb/."""
+    """Return run name -> what its first training left in wandb/."""
     found: dict[str, Logged] = {}
     for path in runs(finished_run):
         run = read_run(path)
@@ -61,7 +61,7 @@ def test_the_report_has_the_same_costs(finished_run):
 
 
 @pytest.mark.parametrize("name", [CELL, *CHAIN])
-def test_a_run_says_what_it_is_and_where_it_comes_from(finished_run, logged, name):
+def test_a_run_records_its_configuration_and_provenance(finished_run, logged, name):
     config, params = logged[name].config, yaml.safe_load((finished_run / "params.yaml").read_text())
     section = params["classify"][name.split("/")[1]] if name in TUNINGS else params[name.split("/")[0]]
     recipe = {key: section[key] for key in ("lr", "batch_size", "schedule", "grad_clip_norm")}
@@ -79,7 +79,7 @@ def test_a_cell_names_its_fusion_and_net(logged):
 
 
 @pytest.mark.parametrize("name", [CELL, *CHAIN])
-def test_the_checkpoint_that_is_shipped_lies_beside_the_run(finished_run, logged, name):
+def test_the_deployed_checkpoint_lies_beside_the_run(finished_run, logged, name):
     (model,) = logged[name].artifacts["model"]
     assert model.aliases == {"latest", "best", "seed0"}
     (copy,) = model.files.values()

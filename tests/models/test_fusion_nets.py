@@ -84,7 +84,7 @@ def test_a_baseline_ignores_the_other_sensor(fusion, ignored):
         assert (net(*others) == logit).item() == (changed == ignored)
 
 
-def test_halves_share_the_branches_and_see_one_sensor_each():
+def test_unimodal_nets_share_the_encoders_and_use_one_sensor_each():
     net = build_fusion("late_frozen", "strided", LATE)
     rgb, lidar = unimodal_nets(net)
     assert rgb.rgb is net.rgb and lidar.lidar is net.lidar
@@ -124,7 +124,7 @@ def test_widths_that_a_fusion_does_not_take_are_refused_by_full_key(fusion, widt
         assert str(caught.value) == message
 
 
-def test_points_are_seen_from_the_centre_in_units_of_the_spread():
+def test_points_are_normalized_by_mean_and_standard_deviation():
     torch.manual_seed(0)
     near = build_fusion("concat", "maxpool", SMALL)
     far = build_fusion("concat", "maxpool", SMALL, depth_mean=20.0, depth_std=2.0)

@@ -50,7 +50,7 @@ def test_the_branches_learn_alone_and_the_head_last():
     assert [row["epoch"] for row in rows] == [1, 2] == [row["epoch"] for row in fitted.history]
 
 
-def test_what_it_took_is_what_all_three_trainings_took(monkeypatch):
+def test_seconds_are_those_of_all_three_trainings(monkeypatch):
     took, real = (
         iter([1.0, 2.0, 10.0, 20.0, 100.0, 200.0]),
         timing_metrics,

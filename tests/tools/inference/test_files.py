@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def checkpoints(prepared, tmp_path_factory) -> dict[str, Path]:
-    """Nets whose logits differ between the pairs."""
+    """Write checkpoints of nets whose logits differ between the pairs."""
     return write_checkpoints(tmp_path_factory.mktemp("checkpoints"), load_arrays(prepared, CPU), rescale=True)
 
 
