@@ -14,9 +14,9 @@ MAX_ANSWERS = 6  # on the report's first screen
 class Finding:
     """One answer: the values of the sentence that its template has for its outcome."""
 
-    name: str  # of the macro
+    name: str  # name of the macro in the template
     section: str  # anchor of the section with the table behind it
-    outcome: str  # which sentence the numbers bear
+    outcome: str  # selects the sentence that the numbers support
     values: Mapping[str, Any]
 
 

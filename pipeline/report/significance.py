@@ -50,7 +50,7 @@ def paired_mrmc_test(first: np.ndarray, second: np.ndarray) -> Difference:
 
     A t test over seeds alone holds for these test cases only; McNemar's test over cases alone holds for these weights
     only. By simulation with three seeds, a family of ten nulls gives a false finding 4 times in 100 with Holm's
-    correction and 15 times without. If seeds differ by far more than MS_RC says, three seeds are too few: 14 times in
+    correction and 15 times without. If seeds differ by far more than MS_RC shows, three seeds are too few: 14 times in
     100, and 5 times with five seeds.
     """
     gap = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)  # (S, N)

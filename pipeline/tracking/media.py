@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from pipeline.data.arrays import Arrays
 
-MAX_PAIRS = 12  # in the table
-MAX_CLOUDS = 3  # of these pairs, drawn in space
-MAX_POINTS = 300  # in a cloud
+MAX_PAIRS = 12  # pairs in the table
+MAX_CLOUDS = 3  # pairs of the table that are drawn in space
+MAX_POINTS = 300  # points in a cloud
 
 
 class Predictions(NamedTuple):

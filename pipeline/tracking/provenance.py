@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-CODE = ("pipeline", "stages", "params.yaml", "dvc.yaml", "data.dvc", "requirements.txt")  # what results depend on
+CODE = ("pipeline", "stages", "params.yaml", "dvc.yaml", "data.dvc", "requirements.txt")  # results depend on these
 UNKNOWN = "unknown"
 
 

@@ -17,7 +17,7 @@ from pipeline.report.style import COLORS, DEPTH_COLORS, depth_view, save
 from pipeline.report.text import counted
 
 CLASS_COLORS = dict(zip(CLASSES, COLORS, strict=False))
-MAX_FRAMES = 1000  # of a class, whose ranges are drawn: 16 MB, however large the data set
+MAX_FRAMES = 1000  # frames of a class whose ranges are drawn: 16 MB, however large the data set
 BINS = 40
 UNIT = "Omniverse units"
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.core.files import atomic_folder
 from pipeline.raw.format import PNG, Pair, require_absent
 
-MAX_STORED_BYTES = 65535  # of a stored deflate block, whose length has 16 bits
+MAX_STORED_BYTES = 65535  # largest stored deflate block: its length has 16 bits
 
 
 @contextmanager

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-BATCH_ROWS = 64  # decoded at a time
-MAX_VALUES = 2 * IMAGE_SIZE * IMAGE_SIZE  # in a column of one row
-CACHED_BATCHES = 4  # for threads that read a little out of order
-BUFFER_BYTES = 1 << 20  # of a column, read from the disk at a time
+BATCH_ROWS = 64  # rows decoded at a time
+MAX_VALUES = 2 * IMAGE_SIZE * IMAGE_SIZE  # values in a column of one row
+CACHED_BATCHES = 4  # more than one, since threads read a little out of order
+BUFFER_BYTES = 1 << 20  # bytes of a column read from the disk at a time
 
 
 class Cell(NamedTuple):

@@ -30,8 +30,8 @@ from pipeline.tools.importers.formats.archive_member import (
 
 GZIP, BZIP2 = b"\x1f\x8b", b"BZh"
 USTAR = slice(257, 262)  # where a tar's first header has `ustar`
-MAX_HEADER_BYTES = 1 << 16  # of one member, long names and other attributes included
-SUFFIXES = tuple(SENSORS.values())  # of the members that are set aside
+MAX_HEADER_BYTES = 1 << 16  # headers of one member, with long names and other attributes
+SUFFIXES = tuple(SENSORS.values())  # suffixes of the members that are copied to the temporary file
 
 
 def is_tar(start: bytes) -> bool:
