@@ -21,7 +21,7 @@ ENV VENV=/opt/venv PATH=/opt/venv/bin:$PATH HOME=/tmp USER=app LOGNAME=app DVC_N
 RUN useradd --uid 1001 --home-dir /tmp app
 WORKDIR /workspace
 COPY . .
-# without a mounted repository there is no git here, and DVC has to be told; a mounted one hides this file
+# DVC needs this setting where there is no Git repository; a mounted repository hides the file that it writes
 RUN dvc config --local core.no_scm true \
     && chown --recursive app:app /workspace \
     && chmod --recursive a+rwX /workspace

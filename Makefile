@@ -1,20 +1,20 @@
 # make repro: everything from nothing.  make test: all tests.  make check: the quick ones.
 # make sweep: a grid of experiments.  make smoke: every stage on 40 scenes, in a folder of its own.
 PYTHON ?= python3
-# an environment of your own, VENV=DIR, is used as it is; .venv is made here and kept in step with the requirements
+# an environment of your own, VENV=DIR, is used unchanged; .venv is made here and follows the requirements
 VENV ?= .venv
 READY := $(if $(filter .venv,$(VENV)),.venv/ready)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-# an environment that is there and fits keeps its Python, unless PYTHON is given
+# an existing environment that fits keeps its Python, unless PYTHON is set
 GIVEN := $(if $(filter command line environment,$(origin PYTHON)),remake)
 
 # the grid of `make sweep`, comma between values, and how many experiments run at a time
 LR ?= 1e-4,1e-5,1e-3
 SCHEDULE ?= cosine,constant
 JOBS ?= 2
-# Git ignores weights from elsewhere: -C copies them into the queue
+# Git ignores pretrained weights: -C copies them into the queue
 WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 
 .PHONY: setup repro run sweep course full test test-explore check lint smoke image remake
@@ -23,22 +23,22 @@ setup: $(READY)
 
 repro: $(READY) run
 
-# the main job, in an environment that has what it needs
+# the main job, in an environment that has all packages
 run:
 	python -m pipeline params
 	python -m pipeline data
 	dvc repro
 	@python -m pipeline results
 
-# learning rate x schedule x every cell of the matrix, on top of the last run; `dvc queue start -j 2` in the third line's
-# place works in the background. Only what depends on the change runs.
+# learning rate x schedule x every cell of the matrix, on top of the last run; `dvc queue start -j 2` instead of the
+# second command works in the background. Only stages that depend on the change run.
 sweep: repro
 	dvc exp run --queue -S 'fusion.lr=$(LR)' -S 'fusion.schedule=$(SCHEDULE)' $(WEIGHTS:%=-C %)
 	dvc exp run --run-all --jobs $(JOBS)
 	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages)|Executor|State' --sort-by val_loss
 	@python -m pipeline best
 
-# presets/course.yaml and presets/full.yaml say for which data and how long; back: git restore params.yaml
+# presets/course.yaml and presets/full.yaml name the data and the time they need; undo: git restore params.yaml
 course full: $(READY)
 	python -m pipeline preset $@
 	$(MAKE) run

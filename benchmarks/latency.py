@@ -1,8 +1,8 @@
-"""Latency of one checkpoint, one input at a time and 256, on one thread: torch against ONNX Runtime, in one run.
+"""Measure the latency of one checkpoint in torch and in ONNX Runtime, one input at a time and 256, on one thread.
 
-    python -m benchmarks.latency runs/classify/everything/models/seed0.safetensors
+    python -m benchmarks.latency runs/classify/full/models/seed0.safetensors
 
-Wants the raw data in data/. Variants take turns, so that a noisy machine troubles all alike.
+Needs the raw data in data/. Variants take turns, so that a noisy machine troubles all alike.
 """
 
 import tempfile
@@ -19,18 +19,18 @@ from pipeline.tools.inference.deployable import Deployable, load_deployable
 from pipeline.tools.inference.onnx_export import describe, onnx_session, real_inputs, write_onnx
 
 
-def variants(shipped: Deployable, onnx: Path, values: list) -> dict[str, Callable[[], object]]:
-    """What is timed: each call takes arrays as the files give them, and ends with logits in memory."""
+def variants(deployable: Deployable, onnx: Path, values: list) -> dict[str, Callable[[], object]]:
+    """Return the calls to time: each takes arrays as the files hold them, and ends with logits in memory."""
     tensors = [torch.from_numpy(each) for each in values]
-    runtime, named = onnx_session(onnx), dict(zip(shipped.sensors, values, strict=True))
+    runtime, named = onnx_session(onnx), dict(zip(deployable.sensors, values, strict=True))
 
     def plain() -> torch.Tensor:
         with torch.inference_mode():
-            return shipped.module(*tensors)
+            return deployable.module(*tensors)
 
     def mixed() -> torch.Tensor:
         with torch.inference_mode(), autocast(torch.device("cpu")):
-            return shipped.module(*tensors)
+            return deployable.module(*tensors)
 
     name = str(precision(torch.device("cpu"))).removeprefix("torch.")
     return {
@@ -43,14 +43,14 @@ def variants(shipped: Deployable, onnx: Path, values: list) -> dict[str, Callabl
 def main(checkpoint: Path, data: Path = Path("data"), rounds: int = 40) -> None:
     """Print a table of medians."""
     torch.set_num_threads(1)
-    shipped = load_deployable(checkpoint, torch.device("cpu"))
+    deployable = load_deployable(checkpoint, torch.device("cpu"))
     with tempfile.TemporaryDirectory() as folder:
         onnx = Path(folder) / "model.onnx"
-        write_onnx(shipped, onnx, describe(checkpoint, shipped))
-        inputs = real_inputs(data, shipped.sensors)
+        write_onnx(deployable, onnx, describe(checkpoint, deployable))
+        inputs = real_inputs(data, deployable.sensors)
         print("| batch | variant | median ms | 5% .. 95% ms | faster than torch float32 |\n|---|---|---|---|---|")
         for size in (1, len(inputs[0])):
-            calls = variants(shipped, onnx, [each[:size] for each in inputs])
+            calls = variants(deployable, onnx, [each[:size] for each in inputs])
             times: dict[str, list[float]] = {name: [] for name in calls}
             for turn in range(rounds if size == 1 else max(5, rounds // 8)):
                 for name, call in calls.items():
@@ -59,9 +59,9 @@ def main(checkpoint: Path, data: Path = Path("data"), rounds: int = 40) -> None:
                     if turn:  # the first warms up
                         times[name].append(1000 * (perf_counter() - start))
             base = median(times["torch float32"])
-            for name, taken in times.items():
-                low, high = (sorted(taken)[round(part * (len(taken) - 1))] for part in (0.05, 0.95))
-                middle = median(taken)
+            for name, durations in times.items():
+                low, high = (sorted(durations)[round(part * (len(durations) - 1))] for part in (0.05, 0.95))
+                middle = median(durations)
                 print(f"| {size} | {name} | {middle:.2f} | {low:.2f} .. {high:.2f} | x{base / middle:.2f} |")
 
 

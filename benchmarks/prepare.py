@@ -50,12 +50,12 @@ def loop_and_save(folder: Path, out: Path) -> None:
 
 
 def check_all(folder: Path, out: Path) -> None:
-    """Do what `python -m pipeline check` does."""
+    """Run the checks of `python -m pipeline check`."""
     assert not validate_folder(index_folder(folder), split).errors
 
 
 def prepare_all(folder: Path, out: Path) -> None:
-    """Do what the stage `prepare` does: all checks, and the arrays."""
+    """Run the work of the stage `prepare`: all checks, and the arrays."""
     prepare(folder, out, split)
 
 

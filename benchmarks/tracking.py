@@ -1,4 +1,4 @@
-"""The cost of tracking: one cell trained with WANDB_MODE=disabled and with others, in turn, to equal bytes.
+"""Measure the cost of tracking: one cell trained with WANDB_MODE=disabled and with others, in turn, to equal bytes.
 
     python -m benchmarks.tracking [--cell late-maxpool] [--rounds 6] [--modes disabled --modes offline]
 
@@ -38,8 +38,8 @@ def train(cell: str, mode: str, home: Path) -> tuple[float, float, str]:
 
 
 def main(
-    cell: Annotated[str, typer.Option(help="Of the matrix in params.yaml.")] = "late-maxpool",
-    rounds: Annotated[int, typer.Option(help="All modes in turn, so often; medians are printed.")] = 6,
+    cell: Annotated[str, typer.Option(help="A cell of the matrix in params.yaml.")] = "late-maxpool",
+    rounds: Annotated[int, typer.Option(help="Repetitions of all modes, in turn; medians are printed.")] = 6,
     modes: Annotated[list[str] | None, typer.Option(help="The others are compared with the first.")] = None,
 ) -> None:
     """Print a table of medians; raise if a mode changes what is trained."""
@@ -56,7 +56,7 @@ def main(
                     results[mode].append(result)
     if len({marks for rows in results.values() for *_, marks in rows}) > 1:
         raise SystemExit(f"{cell}: what was trained differs from one mode to the other")
-    print(f"{cell}, medians of {rounds} rounds; the same checkpoints, history and logits every time")
+    print(f"{cell}, medians of {rounds} rounds; equal checkpoints, history and logits every time")
     print("| mode | processor seconds | more | wall seconds | more |\n|---|---|---|---|---|")
     base = [median(column) for column in zip(*(row[:2] for row in next(iter(results.values()))), strict=True)]
     for mode, rows in results.items():

@@ -13,14 +13,14 @@ import typer
 from pipeline.core.errors import run_command
 from pipeline.version import __version__
 
-ONLY_WARNINGS = 3  # exit code; 2 says that the command line was wrong
+ONLY_WARNINGS = 3  # exit code; typer exits with 2 for a wrong command line
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Checkpoint = Annotated[Path, typer.Option(help="A file below runs/fusion, runs/lidar or runs/classify.")]
 Folder = Annotated[Path, typer.Argument(help="A raw folder: cubes/ and spheres/ with rgb/, lidar/ and angles.")]
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(__version__)
         raise typer.Exit
 

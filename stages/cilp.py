@@ -25,7 +25,7 @@ def main() -> None:
     params, device = load_params(), setup_device()
     section, folder = params.cilp, run_folder("cilp")
     data = load_arrays(run_folder("prepare") / "arrays", device)
-    # a cube and the sphere of its scene share a batch: where and which colour cannot tell them apart, only shape can
+    # a cube and the sphere of its scene share a batch: place and colour are equal, so only shape separates them
     train = Batches(data.with_depth, data.scene_pairs("train"), section.batch_size)
     val, test = (Batches(data.with_depth, data.scene_pairs(name)) for name in ("val", "test"))
     net: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Name the class from RGB alone, through the LiDAR net's space, zero-shot and tuned: runs/classify/<tuning>/."""
+"""Predict the class from RGB alone, through the LiDAR net's space, zero-shot and tuned: runs/classify/<tuning>/."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""One table of the fusion study, as the course asks: runs/compare/<table>.csv and .md."""
+"""Write one table of the fusion study, as the course requires: runs/compare/<table>.csv and .md."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Everything on one page: runs/report/report.html, report.md, pictures/, model_card.md and summary.json."""
+"""Write everything on one page: runs/report/report.html, report.md, pictures/, model_card.md and summary.json."""
 
 from tqdm import tqdm
 

@@ -1,4 +1,4 @@
-"""What is wrong with params.yaml, by full key; an unknown key suggests the nearest known one."""
+"""Errors in params.yaml, by full key; an unknown key suggests the nearest known one."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches

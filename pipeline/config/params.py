@@ -43,7 +43,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The only spelling of a cell: its key in the matrix, in DVC, and its folder."""
+        """Return the only spelling of a cell: its key in the matrix and in DVC, and the name of its folder."""
         return f"{self.fusion}-{self.downsample}"
 
 
@@ -169,7 +169,7 @@ class Labels(Training):
 
 @dataclass(frozen=True, config=STRICT)
 class Params:
-    """All of params.yaml; a section is the namesake of its stage."""
+    """All of params.yaml; a section has the name of its stage."""
 
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
     matrix: Annotated[dict[str, Cell], Field(min_length=1)]

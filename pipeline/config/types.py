@@ -19,7 +19,7 @@ def refuse_bool(value: Any) -> Any:
 
 
 def distinct(values: list) -> list:
-    """Return `values`; raise ValueError if one of them stands twice."""
+    """Return `values`; raise ValueError if one of them occurs twice."""
     if len(set(values)) < len(values):
         raise ValueError("expected each of them once")
     return values
@@ -64,7 +64,7 @@ Nets = Annotated[dict[str, Annotated[Widths, AfterValidator(fitting)]], Field(mi
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Recipe:
-    """How weights are found: Adam, a linear warm-up over the share `warmup_fraction` of all steps, then the schedule.
+    """A recipe of training: Adam, a linear warm-up over the share `warmup_fraction` of all steps, then the schedule.
 
     A gradient longer than `grad_clip_norm` is scaled down to it; null sets no limit.
     """

@@ -1,4 +1,4 @@
-"""Where the arithmetic runs: device, precision, seeds, and one thread per seed on a CPU.
+"""The place of the arithmetic: device, precision, seeds, and one thread per seed on a CPU.
 
 Results must not depend on how many cores a machine has, so each training runs on one thread, and the seeds of a stage
 share the cores. On a GPU the seeds run one after another.

@@ -57,7 +57,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 def resumable_folder(folder: Path, key: str) -> Iterator[Path]:
     """Yield a hidden sibling as `atomic_folder` does, and leave it after a kill for the next call with an equal `key`.
 
-    `key` names what is made from what; remains under another key are deleted, and so are those of a failure.
+    `key` identifies the content and its sources; leftovers of another key or of a failure are deleted.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     mark = partial / "key"

@@ -23,7 +23,7 @@ def keep_freed_memory() -> None:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Start the peak anew: the GPU's, or on a CPU this process's, where its system can do that."""
+    """Reset the peak: the GPU's, or on a CPU that of this process where its system can do that."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return

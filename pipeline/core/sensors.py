@@ -1,4 +1,4 @@
-"""What both sensors are: classes, frame size, file names, and the range that means "no return"."""
+"""Constants of both sensors: classes, frame size, file names, and the range that means "no return"."""
 
 CLASSES = ("cubes", "spheres")  # folder names; the index is the label
 CLASS_NAMES = ("cube", "sphere")  # of one object

@@ -1,6 +1,6 @@
 """Prepared arrays and the batches cut from them. No PNG decoding, no files but those that prepare wrote.
 
-N pairs, R rows asked for, B batch. On a CPU the arrays stay memory-mapped; a GPU holds them whole (32 KB a pair).
+N pairs, R requested rows, B batch. On a CPU the arrays stay memory-mapped; a GPU holds them whole (32 KB a pair).
 """
 
 from collections.abc import Callable, Iterator
@@ -122,9 +122,7 @@ def load_arrays(folder: Path, device: torch.device) -> Arrays:
     return Arrays(rgb, depth, label, angles, ray_directions(azimuth, zenith), splits, depth_mean, depth_std)
 
 
-EVAL_BATCH_SIZE = (
-    64  # pairs at a time where nothing is trained: the same everywhere, since kernels round by the batch's shape
-)
+EVAL_BATCH_SIZE = 64  # pairs in a batch of every evaluation: one size, since kernels round by the batch's shape
 
 
 class Batches:

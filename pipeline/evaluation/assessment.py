@@ -30,7 +30,7 @@ class Assessment(NamedTuple):
 def assess(loss: float, logits: Tensor, label: Tensor) -> Assessment:
     """Mark a contrastive loss and the first five batches of (N,) logits, or fifths of fewer than 160.
 
-    Give cubes and spheres in turn: the course's own order starts with all cubes, where "always cube" is perfect.
+    Cubes and spheres must alternate: the course's own order starts with all cubes, where "always cube" is perfect.
     """
     correct = ((logits > 0) == label.cpu().bool()).double()[: NUM_BATCHES * COURSE_BATCH_SIZE]
     accuracies = [float(batch.mean()) for batch in correct.tensor_split(NUM_BATCHES)]

@@ -1,4 +1,4 @@
-"""Metrics of classifiers. Pure functions of tensors; N samples; a logit above 0 names class 1."""
+"""Metrics of classifiers. Pure functions of tensors; N samples; a logit above 0 means class 1."""
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ def confusion_matrix(logits: Tensor, label: Tensor) -> Tensor:
 def macro_f1(counts: Tensor) -> float:
     """Return the mean F1 of both classes from a confusion matrix (2, 2).
 
-    A class that is neither true nor predicted of any sample has F1 0, as in scikit-learn.
+    A class that no sample has and no logit predicts has F1 0, as in scikit-learn.
     """
     support = (counts.sum(dim=0) + counts.sum(dim=1)).double()  # predicted + true of each class
     return float((2 * counts.diagonal() / support.clamp(min=1)).mean())
@@ -52,6 +52,6 @@ def add_prefix(prefix: str, metrics: Metrics) -> Metrics:
 
 
 def majority_accuracy(label: Tensor) -> float:
-    """Return the accuracy of always naming the more frequent class of (N,) labels: the chance level of accuracy."""
+    """Return the accuracy of always predicting the more frequent class of (N,) labels: the chance level of accuracy."""
     share = float(label.double().mean())
     return max(share, 1 - share)

@@ -13,7 +13,7 @@ from pipeline.data.arrays import Batch, Examples
 def collect_outputs(forward: Callable[[Any], Tensor], batches: Iterable[Any]) -> Tensor:
     """Return `forward(batch)` of every batch, concatenated, float32 on the CPU.
 
-    No gradients; the precision of training.
+    Computes no gradients, in the precision of training.
     """
     outputs = []
     with torch.inference_mode():

@@ -108,7 +108,7 @@ class ProjectedClassifier(nn.Module):
 
 
 class CrossModalClassifier(nn.Module):
-    """Name the classes of the LiDAR classifier from RGB alone."""
+    """Predict the classes of the LiDAR classifier from RGB alone."""
 
     def __init__(self, embedder: nn.Module, tail: ProjectedClassifier) -> None:
         super().__init__()

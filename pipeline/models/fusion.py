@@ -1,6 +1,6 @@
 """Fusions of two sensors, and the RGB + LiDAR classifiers around them.
 
-A fusion turns two feature maps, or two vectors, into one; `channel_multiplier` says how many times the channels grow.
+A fusion turns two feature maps, or two vectors, into one; the channels grow by `channel_multiplier`.
 Intermediate and late nets and the matrix product follow the public "CILP assessment" solutions; gates follow Arevalo et
 al. 2017 and cross-attention Vaswani et al. 2017. Shapes: B batch, C channels, H, W. A net gives one logit a pair; above
 0 means sphere. A new fusion: a class here, an entry in FUSIONS, its widths in params.yaml, a test.
@@ -20,7 +20,7 @@ from pipeline.models.blocks import Normalize, conv_trunk, flattened_size, mlp
 
 
 class Fusion(nn.Module):
-    """Turn what two encoders gave into one: `forward(rgb, lidar)`."""
+    """Join the outputs of two encoders: `forward(rgb, lidar)`."""
 
     channel_multiplier: int  # channels out / channels in
 
@@ -138,7 +138,7 @@ class FusionNet(nn.Module):
         return self.classify_features(self.rgb(rgb), self.lidar(lidar))
 
     def classify_features(self, rgb: Tensor, lidar: Tensor) -> Tensor:
-        """Return logits (B,) from what the encoders `rgb` and `lidar` gave: two (B, C, ...)."""
+        """Return logits (B,) from the outputs of the encoders `rgb` and `lidar`: two (B, C, ...)."""
         return self.head(self.fuse(rgb, lidar)).squeeze(1)
 
 
@@ -152,7 +152,7 @@ def encoder(in_channels: int, downsample: str, channels: Sequence[int], embed_di
 def rgb_only(
     points: nn.Module, downsample: str, channels: Sequence[int], embed_dim: int, head_dims: Sequence[int]
 ) -> FusionNet:
-    """Build the RGB half of `late`: what a second sensor has to beat."""
+    """Build the RGB half of `late`: the baseline that a second sensor has to beat."""
     rgb = encoder(RGB_CHANNELS, downsample, channels, embed_dim)
     return FusionNet(rgb, nn.Identity(), RgbOnly(), mlp([embed_dim, *head_dims, 1]))
 

@@ -1,4 +1,4 @@
-"""Statistics of single frames: what the data report, the split and the search for duplicates need to know of them."""
+"""Statistics of single frames, for the data report, the split and the search for duplicates."""
 
 import hashlib
 

@@ -162,7 +162,7 @@ def _index_sensor(folder: Path, root: Path, issues: list[Issue]) -> SceneNumbers
 
 
 def _is_scene_number(stem: str) -> bool:
-    """Tell whether a name is a scene number in its one form: not 00001, which would be 0001 again, nor other digits."""
+    """Return whether a name is a scene number in its one form: not 00001, which equals 0001, nor other digits."""
     return stem.isascii() and stem.isdecimal() and len(stem) < 10 and stem == f"{int(stem):04d}"
 
 

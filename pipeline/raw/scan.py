@@ -20,7 +20,7 @@ from pipeline.raw.index import NO_SCENES, Rows
 from pipeline.raw.workers import count_workers, map_in_processes
 
 BLOCK_ROWS = 256  # rows read at a time: 8 MB
-MIN_PARALLEL_ROWS = 16 * BLOCK_ROWS  # up to so many rows, one process is done before others have started
+MIN_PARALLEL_ROWS = 16 * BLOCK_ROWS  # up to this many rows, one process is done before others have started
 FRAME_SPECS = {"rgb": (np.uint8, (IMAGE_SIZE, IMAGE_SIZE, 4)), "depth": (np.float32, (IMAGE_SIZE, IMAGE_SIZE))}
 
 

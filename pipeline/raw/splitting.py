@@ -80,7 +80,7 @@ def _assign(order: np.ndarray, shares: Shares) -> dict[int, str]:
 
 
 def _name_parts(parts: Sequence[np.ndarray]) -> dict[int, str]:
-    """Return scene -> split for parts in the order of SPLITS; refuses an empty part, since every metric needs all."""
+    """Return scene -> split for parts in the order of SPLITS; raises PipelineError for an empty part."""
     for name, part in zip(SPLITS, parts, strict=True):
         if not len(part):
             raise PipelineError(f"prepare.fractions: split {name} gets no scene; bring more scenes or raise its share")

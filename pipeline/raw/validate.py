@@ -58,7 +58,7 @@ class ValidationReport:
 def validate_folder(index: FolderIndex, splitter: Splitter | None, into: Path | None = None) -> ValidationReport:
     """Read everything in an indexed raw folder once, and report all issues. Raises nothing for them.
 
-    `splitter` says which scene would lie in which split (None: all in the first); `into`: see `scan_rows`.
+    `splitter` assigns scenes to splits (None: all to the first); `into`: see `scan_rows`.
     """
     folder, rows, issues = index.folder, index.rows(), list(index.issues)
     stats = np.empty(len(rows), FRAME_STATS)

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.report.findings import Finding, answers
 from pipeline.report.text import render_markdown
 
-OPTIONAL = ("second_sensor", "downsampling", "sensor_failure")  # questions that not every matrix asks
+OPTIONAL = ("second_sensor", "downsampling", "sensor_failure")  # questions that not every matrix answers
 TITLE = "RGB + LiDAR fusion and CILP: results"
 
 

@@ -1,4 +1,4 @@
-"""What a study found, as values: the sentences stand in templates/findings.md.j2, one macro a finding."""
+"""Findings of a study as values; their sentences stand in templates/findings.md.j2, one macro a finding."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ MAX_ANSWERS = 6  # on the report's first screen
 class Finding:
     """One answer: the values of the sentence that its template has for its outcome."""
 
-    name: str  # of the macro
+    name: str  # name of the macro in the template
     section: str  # anchor of the section with the table behind it
-    outcome: str  # which sentence the numbers bear
+    outcome: str  # selects the sentence that the numbers support
     values: Mapping[str, Any]
 
 
 def answers(findings: Iterable[Finding | None]) -> list[Finding]:
-    """Return the first MAX_ANSWERS findings; None stands for a question that this run did not ask."""
+    """Return the first MAX_ANSWERS findings; None stands for a question that this run does not answer."""
     return [finding for finding in findings if finding][:MAX_ANSWERS]
 
 

@@ -1,4 +1,4 @@
-"""Model card of each net: what a net that is fit for use is, what it was measured to do, and where that ends."""
+"""Model cards of the nets that are fit for use: what each net is, what it was measured to do, and its limits."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -53,7 +53,7 @@ def card_values(metrics: Metrics, accuracies: Sequence[float], data: Metrics) ->
 
 
 def training_source(metrics: Metrics, data: Metrics) -> str:
-    """Return where the weights come from; metrics of weights trained elsewhere may be flattered."""
+    """Return where the weights come from; metrics of weights trained outside this project may be too high."""
     train, val = (sum(data[split].values()) for split in ("train", "val"))
     here = f"{train:,} pairs of the training split; the epoch was chosen on {val:,} others"
     if "weights_sha256" not in metrics:
@@ -65,7 +65,7 @@ def training_source(metrics: Metrics, data: Metrics) -> str:
 
 
 def limits(data: Metrics) -> dict[str, float]:
-    """Return the range of the objects in the data: what no metric covers lies outside it."""
+    """Return the range of the objects in the data; the metrics hold for no object outside it."""
     classes = [data[name] for name in CLASSES]
     ends = {"returns_min": min, "depth_min": min, "returns_max": max, "depth_max": max}
     return {name: pick(each[name] for each in classes) for name, pick in ends.items()}

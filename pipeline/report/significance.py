@@ -14,7 +14,7 @@ from pipeline.metrics.seeds import CONFIDENCE
 Name = TypeVar("Name")
 BETTER, WORSE, LEVELLED = "better", "worse", "not distinguishable"  # the outcomes of a comparison
 ZERO_VARIANCE = 1e-12  # below this the variance of a difference is rounding
-NORMAL_DF = 1e6  # from so many degrees of freedom on, Student's t is the normal distribution
+NORMAL_DF = 1e6  # from this many degrees of freedom on, Student's t is the normal distribution
 
 
 def wilson_interval(hits: int, count: int, level: float = CONFIDENCE) -> tuple[float, float]:
@@ -29,7 +29,7 @@ class Difference(NamedTuple):
     """The difference of two nets in a score, the first minus the second."""
 
     mean: float
-    ci_half_width: float | None  # of the 95% interval; None for a single seed, which says nothing of other seeds
+    ci_half_width: float | None  # of the 95% interval; None for a single seed: nothing follows for other seeds
     p: float | None  # probability of a difference of this size or larger, in either direction, under the null
 
 
@@ -50,7 +50,7 @@ def paired_mrmc_test(first: np.ndarray, second: np.ndarray) -> Difference:
 
     A t test over seeds alone holds for these test cases only; McNemar's test over cases alone holds for these weights
     only. By simulation with three seeds, a family of ten nulls gives a false finding 4 times in 100 with Holm's
-    correction and 15 times without. If seeds differ by far more than MS_RC says, three seeds are too few: 14 times in
+    correction and 15 times without. If seeds differ by far more than MS_RC shows, three seeds are too few: 14 times in
     100, and 5 times with five seeds.
     """
     gap = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)  # (S, N)

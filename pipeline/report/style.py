@@ -62,5 +62,5 @@ def shared_legend(figure: Figure, grid: Sequence[Axes]) -> None:
 
 
 def depth_view(frame: np.ndarray) -> np.ndarray:
-    """Turn (64, 64) ranges as RGB lies, with NaN where nothing came back, so that colours span the object alone."""
+    """Turn (64, 64) ranges into the camera's view, with NaN for no return, so that colours span the object alone."""
     return to_camera_view(np.where(frame < NO_RETURN, frame, np.nan))

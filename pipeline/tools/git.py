@@ -1,4 +1,4 @@
-"""Git by its command line: what a command prints, and the files of a commit."""
+"""Git by its command line: the output of a command, and the files of a commit."""
 
 import io
 import subprocess
@@ -6,7 +6,7 @@ import tarfile
 
 
 def run_git(*words: str) -> bytes | None:
-    """Return what a Git command prints; None if it fails, or without a repository, or without Git."""
+    """Return the output of a Git command; None if it fails, or without a repository, or without Git."""
     try:
         done = subprocess.run(["git", *words], capture_output=True)
     except OSError:

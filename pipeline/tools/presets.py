@@ -1,7 +1,7 @@
 """Presets: files of presets/ that hold what differs from the default parameters, merged into params.yaml.
 
 Mappings merge key by key; lists and single values are replaced. `matrix` names every cell of the preset, in its order;
-what a cell leaves out is taken from the cell of this name in the default. Comments of params.yaml are kept.
+a key that a cell leaves out is taken from the cell of this name in the default. Comments of params.yaml stay.
 """
 
 import re
@@ -71,7 +71,7 @@ def default_params() -> str:
 
 
 def merge_preset(default: str, name: str, way_back: str) -> str:
-    """Return `default` with presets/`name`.yaml merged in, valid and with a title that tells the way back.
+    """Return `default` with presets/`name`.yaml merged in, valid and with a title that names the way back.
 
     Raises PipelineError if there is no such preset or either file is not valid.
     """
@@ -89,7 +89,7 @@ def merge_preset(default: str, name: str, way_back: str) -> str:
 
 
 def _merge_with_cells(params: Any, preset: Mapping[str, Any]) -> None:
-    """Merge `preset` into `params` in place; its matrix says which cells are left, and in which order."""
+    """Merge `preset` into `params` in place; its matrix names the cells that are left, in their order."""
     cells = preset.get("matrix")
     names = list(cells) if isinstance(cells, Mapping) else list(params["matrix"])
     for name in [name for name in params["matrix"] if name not in names]:

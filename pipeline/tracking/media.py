@@ -1,4 +1,4 @@
-"""What a run shows of a classifier besides figures: `cut_predictions` cuts it from arrays, `to_wandb` draws it.
+"""Media of a classifier's run, besides its figures: `cut_predictions` cuts it from arrays, `to_wandb` draws it.
 
 The training cuts and wandb's process draws, so nothing here needs torch. P pairs, S seeds, N rows, H x W pixels.
 """
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from pipeline.data.arrays import Arrays
 
-MAX_PAIRS = 12  # in the table
-MAX_CLOUDS = 3  # of these pairs, drawn in space
-MAX_POINTS = 300  # in a cloud
+MAX_PAIRS = 12  # pairs in the table
+MAX_CLOUDS = 3  # pairs of the table that are drawn in space
+MAX_POINTS = 300  # points in a cloud
 
 
 class Predictions(NamedTuple):

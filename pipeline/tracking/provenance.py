@@ -1,4 +1,4 @@
-"""Where a result comes from: commit, data and experiment. The one reader of Git for wandb and for ONNX files.
+"""The provenance of a result: commit, data and experiment. The one reader of Git for wandb and for ONNX files.
 
 Works where there is no Git, no data.dvc and no dvc.lock: what is unknown is left out.
 """
@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
-CODE = ("pipeline", "stages", "params.yaml", "dvc.yaml", "data.dvc", "requirements.txt")  # what results depend on
+CODE = ("pipeline", "stages", "params.yaml", "dvc.yaml", "data.dvc", "requirements.txt")  # results depend on these
 UNKNOWN = "unknown"
 
 
 def read_provenance() -> dict[str, Any]:
-    """Return what is known of: commit, dirty, data, experiment, baseline.
+    """Return what is known among commit, dirty, data, experiment, baseline.
 
     `dirty` is True if a file of CODE differs from the commit or is new; `data` is the MD5 in data.dvc; `experiment` and
     `baseline` are DVC's name of an experiment and the commit that the experiment started from.
@@ -52,7 +52,7 @@ def _read_commit() -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str:
-    """Return what Git prints; nothing where it fails, or is not installed."""
+    """Return the output of Git; "" if it fails or is not installed."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):

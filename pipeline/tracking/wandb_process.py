@@ -37,7 +37,7 @@ def main() -> None:
         _write_line(answers, f"is off for {first['name']}: {in_short(error)}")
         with suppress(Exception):
             run.finish(exit_code=1)
-        kill_tree(os.getpid())  # Python would not end before wandb answers, which may be deaf
+        kill_tree(os.getpid())  # Python would not end before wandb answers, which may hang
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -50,7 +50,7 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _receive(messages: BinaryIO, inbox: SimpleQueue[dict[str, Any]], grace_s: float) -> None:
-    """Queue the messages; a training that ends without a word has failed. Kill what lives `grace_s` seconds later."""
+    """Queue the messages; a training that ends without `finish` failed. Kill this process `grace_s` seconds later."""
     for line in messages:
         inbox.put(json.loads(line, object_hook=decode))
     inbox.put({"method": "finish", "exit_code": 1})
@@ -65,7 +65,7 @@ def _write_line(stream: BinaryIO, text: str) -> None:
 
 
 def open_run(name: str, config: dict[str, Any], mode: str, timeout_s: float) -> tuple[Any, str]:
-    """Return a run of wandb and, if it had to stay offline, why."""
+    """Return a run of wandb, and the reason if it had to stay offline."""
     if mode == "offline":
         return _init("offline", name, config, timeout_s), ""
     try:
@@ -78,7 +78,7 @@ def open_run(name: str, config: dict[str, Any], mode: str, timeout_s: float) -> 
 def _require_server(timeout_s: float) -> None:
     """Raise OSError at once if there is no network; wandb itself would try for long."""
     address = os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
-    with suppress(urllib.error.HTTPError):  # an answer, whatever it says
+    with suppress(urllib.error.HTTPError):  # any answer shows that there is a server
         urllib.request.urlopen(address, timeout=timeout_s).close()
 
 

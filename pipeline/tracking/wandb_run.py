@@ -23,7 +23,7 @@ import numpy as np
 
 TIMEOUT_S = 15  # seconds that the server has to answer before the run goes offline, and that wandb has to end
 UPLOAD_TIMEOUT_S = 120  # seconds for the rest of an upload; what is missing then is in the folder, for `wandb sync`
-MIN_FREE_BYTES = 2**20  # that must fit into the folder
+MIN_FREE_BYTES = 2**20  # free space that the folder must have
 MODES = ("offline", "online", "disabled")
 SYNONYMS = {"dryrun": "offline", "run": "online"}  # wandb's older names of modes
 ROOT = Path(__file__).resolve().parents[2]  # where the process finds this package
@@ -31,7 +31,7 @@ _stuck = threading.Event()  # wandb had to be killed: later runs of this process
 
 
 class NullRun:
-    """Stand where a run would: take everything, do nothing."""
+    """Accept the calls of a run and do nothing."""
 
     def send(self, method: str, **arguments: Any) -> None:
         pass
@@ -48,17 +48,17 @@ class Run(NullRun):
         self.warned = False
         self.process: subprocess.Popen[bytes] | None = None
         self.messages: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
-        times = {"timeout_s": TIMEOUT_S, "grace_s": self._end_timeout_s() + 5}  # to be killed from here comes first
+        times = {"timeout_s": TIMEOUT_S, "grace_s": self._end_timeout_s() + 5}  # this process kills it earlier
         self.send("open", name=name, config=config, mode=mode, **times)
         self.thread = threading.Thread(target=self._work, name=f"wandb {name}", daemon=True)
         self.thread.start()
 
     def send(self, method: str, **arguments: Any) -> None:
-        """Have one of `wandb_process.METHODS` called, some time soon."""
+        """Queue a call of one of `wandb_process.METHODS`, and return at once."""
         self.messages.put({"method": method, **arguments})
 
     def finish(self, exit_code: int) -> None:
-        """End the run, with 0 for a training that ended well, and wait for wandb, but not for ever."""
+        """End the run, with 0 for a training that ended well, and wait for wandb, for a limited time."""
         self.send("finish", exit_code=exit_code)
         self.messages.put(None)
         timeout_s = self._end_timeout_s()
@@ -81,14 +81,14 @@ class Run(NullRun):
                 self._pass_on(self.process)
             if self.process.returncode:
                 self._warn(f"is off for {self.name}: its process ended with {self.process.returncode}")
-            _require_space(wandb_folder())  # wandb itself says nothing of a full disk
+            _require_space(wandb_folder())  # wandb itself does not report a full disk
         except Exception as error:
             self._warn(f"is off for {self.name}: {in_short(error)}")
 
     def _pass_on(self, process: subprocess.Popen[bytes]) -> None:
         """Write every message, and print what the process answers."""
         assert process.stdin and process.stdout
-        with suppress(BrokenPipeError):  # the process has ended: its last line says why
+        with suppress(BrokenPipeError):  # the process has ended: its last line has the reason
             for message in iter(self.messages.get, None):
                 process.stdin.write(json.dumps(message, default=encode).encode() + b"\n")
                 process.stdin.flush()
@@ -180,7 +180,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(fields: dict[str, Any]) -> Any:
-    """Return what `encode` was given, for json.loads; a path stays text."""
+    """Return the value that `encode` took, for json.loads; a path stays text."""
     if fields.keys() == {"npy"}:
         return np.load(io.BytesIO(base64.b64decode(fields["npy"])), allow_pickle=False)
     return fields

@@ -24,7 +24,7 @@ def fit_frozen_late(task: Task, recipe: Recipe, epochs: int, seed: int, log: Log
     samples = len(task.batches.rows)
 
     def add_unimodal(metrics: EpochMetrics) -> EpochMetrics:
-        """Return an epoch of the head, with what that epoch of both encoders took."""
+        """Return an epoch of the head, with the seconds and the peak memory of both encoders' epoch."""
         epochs = [metrics, *(history[int(metrics["epoch"]) - 1] for history in unimodal)]
         peak = max(epoch["peak_memory_mb"] for epoch in epochs)
         return metrics | timing_metrics(sum(epoch["seconds"] for epoch in epochs), samples, peak)

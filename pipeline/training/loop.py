@@ -26,12 +26,12 @@ from pipeline.metrics.classification import Metrics, add_prefix
 EpochMetrics = dict[str, float]
 LogFn = Callable[[int, EpochMetrics], None]  # log(seed, metrics of an epoch)
 Objective = Callable[[Any, Any], tuple[Tensor, Any]]  # objective(model, batch) -> (loss, outputs)
-TIMING_NAMES = ("seconds", "samples_per_second", "peak_memory_mb")  # of an epoch: what a second run measures anew
+TIMING_NAMES = ("seconds", "samples_per_second", "peak_memory_mb")  # of an epoch; they differ from run to run
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one training is about."""
+    """The model, the objective and the data of one training."""
 
     model: nn.Module
     objective: Objective
@@ -42,7 +42,7 @@ class Task:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a training gives besides the weights, which are left in the model."""
+    """The metrics of a training; its weights are left in the model."""
 
     history: list[EpochMetrics]  # epoch, lr, train_loss, gradient_norm, validation metrics, TIMING_NAMES
     best: EpochMetrics  # the epoch whose weights the model now has
@@ -117,7 +117,7 @@ def lr_at_step(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def timing_metrics(seconds: float, samples: int, peak_memory_mb: float) -> EpochMetrics:
-    """Return TIMING_NAMES of an epoch, rounded to microseconds and kilobytes so that a table loses nothing of them."""
+    """Return TIMING_NAMES of an epoch, rounded to microseconds and kilobytes, so that tables lose no digit."""
     throughput = samples / seconds if seconds > 0 else 0.0
     values = (round(seconds, 6), round(throughput, 3), round(peak_memory_mb, 3))
     return dict(zip(TIMING_NAMES, values, strict=True))
@@ -128,7 +128,7 @@ def _train_epoch(
 ) -> EpochMetrics:
     """Return the mean loss of all samples, each at the step that used its batch, and the mean gradient norm.
 
-    With `task.train_metrics`, also those metrics of the logits at the same steps: they cost no second forward pass.
+    With `task.train_metrics`, also those metrics of the logits at these steps: they cost no second forward pass.
     """
     task.model.train()
     device = task.batches.rows.device
@@ -166,7 +166,7 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def training_cost(models: Mapping[int, nn.Module], fits: Sequence[FitResult]) -> dict[str, float]:
-    """Return what one net and its training cost; seconds are means over seeds, memory is that of the largest."""
+    """Return size and training cost of one net; seconds are means over seeds, memory is the largest of all seeds."""
     model = next(iter(models.values()))
     return {
         "parameters": count_parameters(model),

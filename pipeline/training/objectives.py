@@ -1,6 +1,6 @@
 """Objectives: `objective(model, batch) -> (loss, outputs)`, the only thing in which the trainings here differ.
 
-The loss is a scalar to minimise; the outputs are what the model gave, for metrics of the training batches.
+The loss is a scalar to minimise; the outputs are those of the model, for metrics of the training batches.
 """
 
 from typing import Protocol

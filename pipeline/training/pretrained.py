@@ -44,7 +44,7 @@ def validate_only(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """The state_dict in a file; tensors and plain containers alone are read, so nothing in it can run."""
+    """Return the state_dict in a file; only tensors and plain containers are read, so nothing in it can run."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # foreign bytes make the reader raise almost anything

@@ -18,21 +18,21 @@ from pipeline.training.tracker import Tracker
 
 
 class SeedResult(NamedTuple):
-    """What the test split gives for the trained net of one seed."""
+    """The test metrics and logits of the trained net of one seed."""
 
     metrics: Metrics
     logits: Tensor | None = None  # (N,) where the net is a classifier
 
 
 class SeedResults(NamedTuple):
-    """What a training over seeds gives."""
+    """The test metrics, costs and logits of a training over seeds."""
 
     metrics: dict[str, Any]  # of the test split, over seeds; equal in every run
     cost: dict[str, float]  # see loop.training_cost; times differ from run to run
     logits: list[Tensor]  # (N,) of every seed, where the nets are classifiers
 
 
-EvaluateFn = Callable[[int, FitResult], SeedResult]  # evaluate(seed, how its net was trained)
+EvaluateFn = Callable[[int, FitResult], SeedResult]  # evaluate(seed, the result of its training)
 
 
 def fit_and_test(

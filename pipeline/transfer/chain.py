@@ -54,7 +54,7 @@ def load_classifier(tuning: str, seed: int, device: torch.device) -> CrossModalC
 
 
 def read_descriptions(seed: int) -> dict[str, dict[str, Any]]:
-    """Return what the checkpoint of each net says of itself, by the name of its stage."""
+    """Return the description in the checkpoint of each net, by the name of its stage."""
     return {stage: load_checkpoint(checkpoint_path(RUNS / stage, seed))[1] for stage in Chain._fields}
 
 

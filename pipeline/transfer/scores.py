@@ -13,7 +13,7 @@ COURSE_BATCH_SIZE = 32
 
 
 def projector_examples(lidar: LidarClassifier, cilp: CILP, batches: Batches) -> Examples:
-    """Return what the projector maps and where to: RGB embeddings (N, D) and LiDAR features (N, F)."""
+    """Return the inputs and targets of the projector: RGB embeddings (N, D) and LiDAR features (N, F)."""
     device = batches.groups.device
     rgb = collect_outputs(lambda batch: cilp.rgb(batch.rgb), batches)
     return Examples(rgb.to(device), collect_outputs(lambda batch: lidar.features(batch.lidar), batches).to(device))

@@ -1,4 +1,4 @@
-"""What of the zero-shot RGB classifier is trained on labels: the projector alone, or all of it."""
+"""The part of the zero-shot RGB classifier that is trained on labels: the projector alone, or all of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The presets of the repository: valid, with nothing but differences, and what they say they are."""
+"""The presets of the repository: valid, with nothing but differences, and true to their titles."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def parameters(module: Any) -> int:
 
 
 def values(section: dict, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value by its full key."""
+    """Return every value by its full key."""
     for key, value in section.items():
         if isinstance(value, dict):
             yield from values(value, f"{name}{key}.")
@@ -53,7 +53,7 @@ def test_a_preset_holds_only_what_differs(preset):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_says_how_long_it_takes(preset):
+def test_a_preset_states_its_time(preset):
     head = (ROOT / "presets" / f"{preset}.yaml").read_text().split("\n\n")[0]
     assert all(line.startswith("#") for line in head.splitlines())
     assert re.search(r"\b(\d+|an?) (second|minute|hour)s?\b", head, re.I), head

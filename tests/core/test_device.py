@@ -108,7 +108,7 @@ def test_ctrl_c_ends_all(delay: float, heeding_ctrl_c: None) -> None:
 def test_a_failure_does_not_stop_the_next_run() -> None:
     with pytest.raises(ZeroDivisionError):
         map_seeds(lambda item: 1 // item, [0, 1], CPU)
-    raise_if_cancelled()  # the main thread is never asked
+    raise_if_cancelled()  # the main thread is never cancelled
     assert map_seeds(lambda item: raise_if_cancelled() or item, [0, 1], CPU) == [0, 1]
 
 

@@ -30,9 +30,9 @@ def identity(rows: Tensor) -> list[int]:
 # --- what the nets see
 
 
-@pytest.mark.parametrize("take, channels", [("with_xyza", 4), ("with_depth", 1)])
-def test_a_batch_has_the_shapes_and_ranges_that_nets_expect(data: Arrays, take: str, channels: int) -> None:
-    batch = getattr(data, take)(rows(0, 6, 3))
+@pytest.mark.parametrize("method, channels", [("with_xyza", 4), ("with_depth", 1)])
+def test_a_batch_has_the_shapes_and_ranges_that_nets_expect(data: Arrays, method: str, channels: int) -> None:
+    batch = getattr(data, method)(rows(0, 6, 3))
     assert batch.rgb.shape == (3, 4, 64, 64) and batch.lidar.shape == (3, channels, 64, 64)
     assert batch.rgb.dtype == batch.lidar.dtype == batch.label.dtype == torch.float32
     assert batch.rgb.is_contiguous(memory_format=torch.channels_last)
@@ -59,7 +59,7 @@ def test_points_lie_along_their_rays(data: Arrays, raw_folder: Path) -> None:
     assert depth[0, 0] == 50
 
 
-def test_twins_are_a_cube_and_the_sphere_of_its_scene(data: Arrays) -> None:
+def test_scene_pairs_are_a_cube_and_the_sphere_of_its_scene(data: Arrays) -> None:
     for split, scenes in {"train": 3, "val": 1, "test": 2}.items():
         cubes, spheres = data.scene_pairs(split).T
         assert len(cubes) == scenes and (cubes < 6).all() and (spheres == cubes + 6).all()
@@ -77,8 +77,8 @@ def test_labelled_rows_are_balanced_and_drawn_by_seed(data: Arrays) -> None:
 
 def test_pictures_come_with_their_labels(data: Arrays) -> None:
     rows_ = data.splits["test"]
-    said, batch = data.with_label(rows_), data.with_depth(rows_)
-    assert said.inputs.equal(batch.rgb) and said.targets.equal(batch.label)
+    examples, batch = data.with_label(rows_), data.with_depth(rows_)
+    assert examples.inputs.equal(batch.rgb) and examples.targets.equal(batch.label)
 
 
 def test_depth_is_standardised_by_the_training_hits(data: Arrays) -> None:
@@ -154,7 +154,7 @@ def test_a_shuffled_epoch_sees_every_row_once_and_repeats_with_its_seed() -> Non
     assert again == first and [len(batch) for batch in batches.shuffled(generator)] == [32, 32, 32, 4]
 
 
-def test_features_are_cut_by_rows() -> None:
-    features = Examples(torch.arange(6).reshape(3, 2), torch.tensor([7, 8, 9]))
-    inputs, target = features.rows(rows(2, 0))
+def test_examples_are_cut_by_rows() -> None:
+    examples = Examples(torch.arange(6).reshape(3, 2), torch.tensor([7, 8, 9]))
+    inputs, target = examples.rows(rows(2, 0))
     assert inputs.tolist() == [[4, 5], [0, 1]] and target.tolist() == [9, 7]

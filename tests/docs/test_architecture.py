@@ -23,7 +23,7 @@ def test_the_rooms_are_the_folders_of_the_library() -> None:
     assert set(ROOMS) == folders | {"version"}
 
 
-def test_rooms_import_as_the_table_says() -> None:
+def test_rooms_import_as_the_table_lists() -> None:
     for room, allowed in ROOMS.items():
         permitted = set(ROOMS) if allowed == "all rooms" else set(allowed.split(", ")) | {room}
         for path in (ROOT / "pipeline" / room).rglob("*.py"):

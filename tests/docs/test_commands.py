@@ -1,4 +1,4 @@
-"""Every command of the pages works: a test runs it, or its line says what it needs or how long it takes."""
+"""Every command of the pages works: a test runs it, or its line names what it needs or how long it takes."""
 
 import os
 import re
@@ -46,7 +46,7 @@ class ProvedBy(NamedTuple):
 
 
 class Marked(NamedTuple):
-    """Not proved: the line says what the command needs or how long it takes."""
+    """Not proved: the line names what the command needs or how long it takes."""
 
 
 LAB = 'docker run --rm --gpus all --user "$(id -u):$(id -g)" -v "$PWD":/workspace rgb-lidar-cilp'
@@ -143,7 +143,7 @@ def proved(kind: type) -> list[str]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a downloaded archive, and a small repository that looks like one after `make repro`."""
+    """Build a home with a downloaded archive, and a small repository that looks like one after `make repro`."""
     home = tmp_path_factory.mktemp("home")
     repository = home / "lab"
     repository.mkdir()
@@ -195,7 +195,7 @@ def test_files_of_requirements_are_there() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", proved(Run))
-def test_a_command_does_what_its_page_says(text: str, finished: Path, tmp_path: Path) -> None:
+def test_a_command_does_as_documented(text: str, finished: Path, tmp_path: Path) -> None:
     proof = PROOFS[text]
     home = Path(shutil.copytree(finished, tmp_path / "home"))
     command = f"{proof.before} && {text.replace(*proof.smaller) if any(proof.smaller) else text}"

@@ -39,6 +39,6 @@ def test_every_page_of_docs_is_linked_from_the_readme() -> None:
     assert linked == {str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md")}
 
 
-def test_every_picture_of_docs_is_seen_on_a_page() -> None:
+def test_every_picture_of_docs_stands_on_a_page() -> None:
     used = {Path(link).name for page in PAGES for link in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text())}
     assert used == {picture.name for picture in (ROOT / "docs").glob("*.png")}

@@ -19,7 +19,7 @@ def test_the_package_takes_version_and_pins_from_their_files() -> None:
     assert set(extras) == {"hub", "explore", "dev"}
     for name in [*dynamic["dependencies"]["file"], *(name for extra in extras.values() for name in extra["file"])]:
         lines = (ROOT / name).read_text().splitlines()
-        assert all(re.match(r"#|[\w-]+==[^=;]+(;.*)?$", line) for line in lines), name  # setuptools refuses `-r`
+        assert all(re.match(r"#|[\w.-]+==[^=;]+(;.*)?$", line) for line in lines), name  # setuptools refuses `-r`
 
 
 def test_the_changelog_has_the_version() -> None:

@@ -1,4 +1,4 @@
-"""What is shown under which fault, and that a net asked in halves says what it says when asked whole."""
+"""The test pairs under every fault, and the logits of a net whose encoders run apart."""
 
 import pytest
 import torch
@@ -33,42 +33,42 @@ def data(prepared):
 
 
 @pytest.fixture(scope="module")
-def shown(data):
+def conditions(data):
     return build_conditions(data, data.scene_pairs("train"), SEVERITIES, seed=0)
 
 
-def test_every_fault_is_shown_once_a_severity(shown):
-    assert [fault for fault, _ in shown] == [CLEAN, *CORRUPTIONS, *MISSING_SENSORS, *MISMATCHES]
-    assert [severity for _, severity in shown][1:9] == [0.5, 0.5, 2, 24.0, 0.3, 0.2, 1.0, 60.0]
+def test_every_fault_has_one_condition_a_severity(conditions):
+    assert [fault for fault, _ in conditions] == [CLEAN, *CORRUPTIONS, *MISSING_SENSORS, *MISMATCHES]
+    assert [severity for _, severity in conditions][1:9] == [0.5, 0.5, 2, 24.0, 0.3, 0.2, 1.0, 60.0]
 
 
-def test_the_clean_pairs_are_the_twins_in_order(data, shown):
+def test_the_clean_pairs_are_the_scene_pairs_in_order(data, conditions):
     rows = data.scene_pairs("train").flatten()
-    assert shown[CLEAN, None].rgb.equal(data.rgb[rows]) and shown[CLEAN, None].depth.equal(data.depth[rows])
+    assert conditions[CLEAN, None].rgb.equal(data.rgb[rows]) and conditions[CLEAN, None].depth.equal(data.depth[rows])
 
 
-def test_other_scenes_and_other_shapes(data, shown):
+def test_other_scenes_and_other_shapes(data, conditions):
     scene_pairs = data.scene_pairs("train")  # three scenes
-    assert shown["other_scene", None].depth.equal(data.depth[scene_pairs[[1, 2, 0]].flatten()])
-    assert shown["other_shape", None].depth.equal(data.depth[scene_pairs[[1, 2, 0]][:, [1, 0]].flatten()])
-    assert shown["other_shape", None].rgb.equal(shown[CLEAN, None].rgb)
+    assert conditions["other_scene", None].depth.equal(data.depth[scene_pairs[[1, 2, 0]].flatten()])
+    assert conditions["other_shape", None].depth.equal(data.depth[scene_pairs[[1, 2, 0]][:, [1, 0]].flatten()])
+    assert conditions["other_shape", None].rgb.equal(conditions[CLEAN, None].rgb)
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-def test_a_net_asked_in_halves_says_what_it_says_when_asked_whole(fusion, data, shown, monkeypatch):
+def test_encoders_run_apart_give_the_logits_of_the_whole_net(fusion, data, conditions, monkeypatch):
     monkeypatch.setattr("pipeline.core.device.precision", lambda device: torch.float32)
     options = {"num_heads": 2} if fusion == "attention" else {}
     net = build_seeded(0, lambda: build_fusion(fusion, "maxpool", WIDTHS.get(fusion, MIDDLE) | options))
-    said = condition_logits(net.eval(), shown, data.rays)
-    assert said.shape == (len(shown), 6)
-    for row, frames in zip(said, shown.values(), strict=True):
+    logits = condition_logits(net.eval(), conditions, data.rays)
+    assert logits.shape == (len(conditions), 6)
+    for row, frames in zip(logits, conditions.values(), strict=True):
         with torch.no_grad():
             whole = net(to_image_tensor(frames.rgb), xyza(frames.depth, data.rays))
         torch.testing.assert_close(row, whole, atol=1e-5, rtol=1e-4)
 
 
-def test_the_same_seed_shows_the_same_and_another_does_not(data, shown):
+def test_equal_seeds_give_equal_conditions_and_others_do_not(data, conditions):
     again = build_conditions(data, data.scene_pairs("train"), SEVERITIES, seed=0)
     other = build_conditions(data, data.scene_pairs("train"), SEVERITIES, seed=1)
-    assert again["lidar_dropout", 0.5].depth.equal(shown["lidar_dropout", 0.5].depth)
-    assert not other["lidar_dropout", 0.5].depth.equal(shown["lidar_dropout", 0.5].depth)
+    assert again["lidar_dropout", 0.5].depth.equal(conditions["lidar_dropout", 0.5].depth)
+    assert not other["lidar_dropout", 0.5].depth.equal(conditions["lidar_dropout", 0.5].depth)

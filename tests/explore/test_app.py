@@ -46,7 +46,7 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 @pytest.fixture(scope="module")
 def app(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The command as a user types it; the address of what it shows."""
+    """Start the command as a user types it; yield the address of the App."""
     here = tmp_path_factory.mktemp("app")
     log = here / "output.txt"
     command = [sys.executable, "-m", "pipeline", "explore", str(raw_folder), "--name", "viewed", "--port", str(PORT)]
@@ -70,7 +70,7 @@ def wait_for(holds: Callable[[], bool], seconds: float) -> None:
 
 
 def shot(browser: webdriver.Chrome, name: str) -> np.ndarray:
-    """(H, W, 3) uint8 of the page as it looks."""
+    """Return a picture of the page: (H, W, 3) uint8."""
     content = browser.get_screenshot_as_png()
     if SHOTS:
         (Path(SHOTS) / f"{name}.png").write_bytes(content)
@@ -78,13 +78,13 @@ def shot(browser: webdriver.Chrome, name: str) -> np.ndarray:
 
 
 def colourful(picture: np.ndarray) -> int:
-    """Pixels that are no grey and not FiftyOne's own orange, blue or red: objects and points."""
+    """Count the pixels that are no grey and not FiftyOne's own orange, blue or red: objects and points."""
     saturation = picture.max(axis=2).astype(int) - picture.min(axis=2)
     return int((saturation > 60).sum())
 
 
 def in_viridis(picture: np.ndarray) -> int:
-    """Pixels in a bright colour of the points. The viewer's axes and buttons are as colourful, but not in these."""
+    """Count the pixels in bright colours of the points, which the viewer's axes and buttons do not have."""
     scale = np.round(255 * colormaps["viridis"](np.linspace(0, 1, 64))[:, :3])
     bright = picture[picture.max(axis=2).astype(int) - picture.min(axis=2) > 60].astype(int)
     return int((np.abs(bright[:, None] - scale).max(axis=2).min(axis=1) < 12).sum())
@@ -98,7 +98,7 @@ def dismiss(browser: webdriver.Chrome) -> None:
 
 
 def lit_tiles(browser: webdriver.Chrome) -> list[WebElement]:
-    """The canvases of the grid, on which FiftyOne paints samples, that show an object by now."""
+    """Return the canvases of the grid, on which FiftyOne paints samples, that show an object by now."""
     dismiss(browser)
     page = shot(browser, "grid")
     try:
@@ -125,7 +125,7 @@ def test_the_grid_and_an_opened_group_show_pictures_and_the_cloud(app: str, brow
 
 
 def cloud(browser: webdriver.Chrome) -> WebElement | None:
-    """The canvas of the 3D viewer, None before it is there."""
+    """Return the canvas of the 3D viewer, None before it is there."""
     drawn = [
         canvas for canvas in browser.find_elements(By.CSS_SELECTOR, "canvas[data-engine]") if canvas.is_displayed()
     ]

@@ -26,7 +26,7 @@ def dataset(raw_folder: Path, here: Path) -> fo.Dataset:
 
 
 def pair(dataset: fo.Dataset, label: str, scene: int) -> dict[str, fo.Sample]:
-    """The samples of one group by slice."""
+    """Return the samples of one group by slice."""
     groups = list(dataset.iter_groups())
     return next(each for each in groups if (each["rgb"].label.label, each["rgb"].scene) == (label, scene))
 
@@ -43,7 +43,7 @@ def test_every_pair_is_a_group_of_three_slices(dataset: fo.Dataset, raw_folder: 
             assert all(Path(sample.filepath).is_file() for sample in found.values())
 
 
-def test_fields_say_what_the_frames_hold(dataset: fo.Dataset, raw_folder: Path) -> None:
+def test_fields_describe_the_frames(dataset: fo.Dataset, raw_folder: Path) -> None:
     depth = read_depth(pair_at(raw_folder, 1, 4).lidar)
     hits = depth[depth < 50]
     rgb = np.array(Image.open(pair_at(raw_folder, 1, 4).rgb))[..., :3].max(axis=2)

@@ -15,7 +15,7 @@ from support.presets import preset_params
 
 
 def pipeline(*arguments: str | Path, cwd: Path = ROOT) -> tuple[int, str, str]:
-    """(exit code, stdout, stderr) of `python -m pipeline`."""
+    """Return (exit code, stdout, stderr) of `python -m pipeline`."""
     command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     ended = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60)
@@ -42,13 +42,13 @@ def test_simulate_overwrites_nothing(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def some_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Enough that with one less every split has some."""
+    """Simulate enough scenes that with one less every split has some."""
     folder = tmp_path_factory.mktemp("some") / "set"
     simulate(folder, scenes=20, seed=0)
     return folder
 
 
-def test_check_says_by_its_exit_code_what_it_found(some_scenes: Path, tmp_path: Path) -> None:
+def test_check_reports_its_result_by_exit_code(some_scenes: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(some_scenes, tmp_path / "set"))
     (folder / "notes.txt").touch()
     code, out, err = pipeline("check", folder)

@@ -51,7 +51,7 @@ def room(path: Path) -> str:
 
 @cache
 def imports(path: Path) -> frozenset[Path]:
-    """Project files that `path` names in import statements, inside functions too."""
+    """Return the project files that `path` names in import statements, inside functions too."""
     names = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
@@ -63,7 +63,7 @@ def imports(path: Path) -> frozenset[Path]:
 
 
 def reach(path: Path, stop: frozenset[str] = frozenset()) -> set[Path]:
-    """Files that the imports of `path` reach; what only a room of `stop` reaches is left out."""
+    """Return the files that the imports of `path` reach; what only a room of `stop` reaches is left out."""
     found, todo = {path}, [path]
     while todo:
         file = todo.pop()
@@ -105,7 +105,7 @@ def test_a_stage_depends_on_the_rooms_that_its_imports_reach(stage):
     assert not NEVER_A_DEP & {room(path) for path in declared}
 
 
-def test_what_is_never_a_dependency_gives_nothing_back():
+def test_rooms_that_are_never_a_dependency_return_nothing():
     """`config/` invents no value, and no method of a class in `tracking/` returns one."""
     for path in SOURCES:
         for node in ast.walk(tree(path)):
@@ -136,7 +136,7 @@ def test_the_cells_declare_all_of_their_section():
 
 
 def _is_params(node: ast.expr) -> bool:
-    """Tell `params` and `load_params()`, from which a section is read."""
+    """Return whether a node is `params` or `load_params()`, from which a section is read."""
     called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "load_params"
     return called or (isinstance(node, ast.Name) and node.id == "params")
 

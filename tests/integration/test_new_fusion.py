@@ -1,4 +1,4 @@
-"""A new fusion is what docs/architecture.md says: one class, one entry in a dict, one line of parameters, one test."""
+"""A new fusion by the steps of docs/architecture.md: one class, one entry, one line of parameters, one test."""
 
 import re
 from pathlib import Path
@@ -20,8 +20,8 @@ def insert(path: Path, text: str, before: str) -> None:
     path.write_text(content)
 
 
-def read_walk() -> list[str]:
-    """Return the blocks of the walk: class, entry, parameters, test, command."""
+def read_steps() -> list[str]:
+    """Return the blocks of the documented steps: class, entry, parameters, test, command."""
     section = (ROOT / "docs" / "architecture.md").read_text().split("\n## Add a fusion\n")[1].split("\n## ")[0]
     blocks = re.findall(r"^( *)```(\w+)\n(.*?)^ *```", section, flags=re.M | re.S)
     assert [language for _, language, _ in blocks] == ["python", "python", "yaml", "python", "sh"]
@@ -29,8 +29,8 @@ def read_walk() -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_walk_of_the_documentation_gives_a_fusion_that_is_trained_and_compared(tmp_path: Path) -> None:
-    new_class, entry, widths, new_test, command = read_walk()
+def test_the_documented_steps_give_a_fusion_that_is_trained_and_compared(tmp_path: Path) -> None:
+    new_class, entry, widths, new_test, command = read_steps()
     name = entry.split('"')[1]
     copy_sources(tmp_path)
     insert(tmp_path / NETS, f"{new_class}\n\n", before="class FusionNet(")

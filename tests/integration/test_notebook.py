@@ -15,7 +15,7 @@ LINES = 8  # of code in a cell
 
 
 def notebook(**settings: str) -> nbformat.NotebookNode:
-    """As stored, but for the values of its first cell."""
+    """Return the notebook as stored, but for the values of its first cell."""
     read = nbformat.read(NOTEBOOK, as_version=4)
     first = next(cell for cell in read.cells if cell.cell_type == "code")
     for name, value in settings.items():
@@ -25,13 +25,13 @@ def notebook(**settings: str) -> nbformat.NotebookNode:
 
 
 def run(book: nbformat.NotebookNode, folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Everything that the cells show, as text; raises if one fails. `home` takes what Jupyter keeps for a user."""
+    """Run the cells and return their outputs as text; raise if one fails. `home` takes Jupyter's files of a user."""
     own = {name: str(home / name.lower()) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
     for name, value in (ENVIRONMENT | own).items():
         monkeypatch.setenv(name, value)
     NotebookClient(book, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
-    shown = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
-    return "\n".join(output.get("text", "") + str(output.get("data", "")) for output in shown)
+    outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
+    return "\n".join(output.get("text", "") + str(output.get("data", "")) for output in outputs)
 
 
 def test_it_is_stored_without_outputs_and_does_nothing_itself():
@@ -42,7 +42,7 @@ def test_it_is_stored_without_outputs_and_does_nothing_itself():
         assert not cell.outputs and cell.execution_count is None
         assert len(cell.source.splitlines()) <= LINES
         assert not re.search(r"^\s*(def|class|for|while|if|with|try)\b", cell.source, re.M), cell.source
-    assert len(book.cells) - len(codes) >= len(codes) - 1  # told what comes, between the cells
+    assert len(book.cells) - len(codes) >= len(codes) - 1  # a text between two cells announces the next
 
 
 def test_it_clones_the_repository_where_there_is_none(tmp_path, monkeypatch):
@@ -60,14 +60,14 @@ def test_it_clones_the_repository_where_there_is_none(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_it_runs_from_top_to_bottom(project, tmp_path, monkeypatch):
-    said = run(notebook(PRESET="run"), project / "notebooks", tmp_path, monkeypatch)
-    assert "Running stage" not in said and "up to date" in said  # the true run has been
+    text = run(notebook(PRESET="run"), project / "notebooks", tmp_path, monkeypatch)
+    assert "Running stage" not in text and "up to date" in text  # the true run has been
     for figure in (
         "RGB in LiDAR space, zero-shot",
         "beside the leader",
         "data/cubes/rgb/0003.png",
         "lowest validation",
     ):
-        assert figure in said, figure
-    assert said.count("'image/png'") == 11 and "srcdoc" in said and "Traceback" not in said and "Error" not in said
+        assert figure in text, figure
+    assert text.count("'image/png'") == 11 and "srcdoc" in text and "Traceback" not in text and "Error" not in text
     assert shell(project, "git status --porcelain") == ""

@@ -47,12 +47,12 @@ def test_the_html_report_is_whole_and_has_the_accuracy_of_every_cell(finished_ru
     assert page.count('src="data:image/png;base64,') == len(PICTURES)
     assert not re.search(r'(src|href)="(https?:)?//', page)
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.S) for row in re.findall(r"<tr>(.*?)</tr>", page, re.S)]
-    told = {row[0]: [figure.split(" ")[0] for figure in row[1:]] for row in reversed(rows) if row}
+    table = {row[0]: [figure.split(" ")[0] for figure in row[1:]] for row in reversed(rows) if row}
     for cell in yaml.safe_load((finished_run / "params.yaml").read_text())["matrix"]:
-        assert f"{read(finished_run, f'fusion/{cell}/metrics.json')['accuracy']:.4f}" in told[cell], cell
+        assert f"{read(finished_run, f'fusion/{cell}/metrics.json')['accuracy']:.4f}" in table[cell], cell
 
 
-def test_every_cell_is_asked_about_the_same_test_pairs(finished_run):
+def test_every_cell_is_tested_on_equal_test_pairs(finished_run):
     split = pd.read_csv(finished_run / "runs" / "prepare" / "arrays" / "split.tsv", sep="\t")
     test, seeds = (split["split"] == "test").sum(), 2
     for path in [
@@ -60,20 +60,20 @@ def test_every_cell_is_asked_about_the_same_test_pairs(finished_run):
         *(finished_run / "runs" / "curve").glob("*/logits.npy"),
     ]:
         assert read_npy(path).shape[-2:] == (seeds, test), path
-    said = read_npy(finished_run / "runs" / "stress" / "logits.npy")  # the clean pairs are the first test scenes
+    stress = read_npy(finished_run / "runs" / "stress" / "logits.npy")  # the clean pairs are the first test scenes
     places = split[split["split"] == "test"].reset_index(drop=True).reset_index()  # in the order of the logits
     scene_pairs = places.pivot(index="scene", columns="class", values="index")
-    shown = scene_pairs.sort_values("cubes").to_numpy()[: said.shape[-1] // 2].flatten()
+    columns = scene_pairs.sort_values("cubes").to_numpy()[: stress.shape[-1] // 2].flatten()
     cells = read(finished_run, "stress/metrics.json")["cells"]
-    for cell, logits in zip(cells, said[:, 0], strict=True):
-        told = read_npy(finished_run / "runs" / "fusion" / cell / "logits.npy")[:, shown]
-        assert ((told > 0) == (logits > 0)).all() and told == pytest.approx(logits, abs=0.02), cell
+    for cell, logits in zip(cells, stress[:, 0], strict=True):
+        fusion = read_npy(finished_run / "runs" / "fusion" / cell / "logits.npy")[:, columns]
+        assert ((fusion > 0) == (logits > 0)).all() and fusion == pytest.approx(logits, abs=0.02), cell
 
 
 def test_evaluate_repeats_the_figures_of_the_stages(finished_run):
     for name, figures in read(finished_run, "evaluate/metrics.json")["trained"].items():
-        told = read(finished_run, f"{name}/metrics.json")
-        assert figures == {key: told[key] for key in figures} and figures
+        metrics = read(finished_run, f"{name}/metrics.json")
+        assert figures == {key: metrics[key] for key in figures} and figures
 
 
 def test_everything_is_clean_and_a_second_run_does_nothing(project):
@@ -170,7 +170,7 @@ def test_a_broken_file_stops_the_run_and_nothing_is_lost(project):
 
 
 def wait_for_training(project: Path, training: subprocess.Popen, runs: int) -> None:
-    """Until the stage has opened its wandb run, and a moment more: it is then in its epochs."""
+    """Wait until the stage has opened its wandb run, and a moment more: it is then in its epochs."""
     deadline = time.monotonic() + 60
     while len(list((project / "wandb").glob("offline-run-*"))) == runs:
         assert training.poll() is None and time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""The true run's chain: what its checkpoints hold, what they say of files, and the course's weights in it."""
+"""The true run's chain: what its checkpoints hold, what they predict for files, and the course's weights in it."""
 
 import json
 import shutil
@@ -22,10 +22,11 @@ pytestmark = pytest.mark.slow
 
 def test_evaluate_refuses_figures_that_the_checkpoints_do_not_give(project):
     path = project / "runs" / "cilp" / "metrics.json"
-    told = json.loads(path.read_text())
-    path.write_text(json.dumps(told | {"top1": told["top1"] + 0.01}))
+    metrics = json.loads(path.read_text())
+    top1 = metrics["top1"]
+    path.write_text(json.dumps(metrics | {"top1": top1 + 0.01}))
     output = shell(project, "python -m stages.evaluate", expect=1)
-    assert f"runs/cilp: top1 is {told['top1'] + 0.01} in metrics.json, its checkpoints give {told['top1']}" in output
+    assert f"runs/cilp: top1 is {top1 + 0.01} in metrics.json, its checkpoints give {top1}" in output
 
 
 def test_untrained_nets_stand_beside_the_courses_points(project):
@@ -69,8 +70,8 @@ def test_predict_repeats_evaluate_and_survives_a_broken_file(project, tmp_path):
         expected = ["sphere" if logit > 0 else "cube" for logit in logits]
         checkpoint = f"runs/{run}/models/seed0.safetensors"
         output = shell(project, f"python -m pipeline predict --json --checkpoint {checkpoint} {' '.join(paths)}")
-        said = [json.loads(line) for line in output.splitlines()]
-        assert [each["path"] for each in said] == paths and [each["class"] for each in said] == expected
+        predictions = [json.loads(line) for line in output.splitlines()]
+        assert [each["path"] for each in predictions] == paths and [each["class"] for each in predictions] == expected
     shutil.copytree(project / "data" / "cubes" / "rgb", tmp_path / "pictures")
     (tmp_path / "pictures" / "0007.png").write_bytes(b"broken")
     checkpoint = "runs/classify/full/models/seed0.safetensors"
@@ -83,23 +84,23 @@ def test_export_writes_a_file_that_onnx_runtime_runs(project, tmp_path):
     checkpoint = "runs/classify/projector_only/models/seed1.safetensors"
     output = shell(project, f"python -m pipeline export --checkpoint {checkpoint} --out {tmp_path}/model.onnx")
     assert output.startswith(f"{tmp_path}/model.onnx: equals torch within ") and "on 80 real inputs" in output
-    told = {each.key: each.value for each in onnx.load(tmp_path / "model.onnx").metadata_props}
-    assert told["git_commit"] == shell(project, "git rev-parse HEAD").strip()
-    assert told["data_md5"] in (project / "data.dvc").read_text()
+    metadata = {each.key: each.value for each in onnx.load(tmp_path / "model.onnx").metadata_props}
+    assert metadata["git_commit"] == shell(project, "git rev-parse HEAD").strip()
+    assert metadata["data_md5"] in (project / "data.dvc").read_text()
 
 
 def test_weights_of_the_course_replace_the_training_and_one_seed_is_enough(project):
-    """The whole pipeline on them, with one seed and no few-label counts, which leave no interval and one column."""
+    """Run the whole pipeline on them, with one seed and no few-label counts, which leave no interval and one column."""
     set_params(project, lidar__weights="pretrained/lidar_cnn.pt", seeds=[0], labels__label_counts=[])
     weights = {name: tensor / 10 for name, tensor in LidarClassifier([50, 100, 200, 200], [100]).state_dict().items()}
     path = project / "pretrained" / "lidar_cnn.pt"
     torch.save(weights, path)
     assert "lidar_cnn" not in shell(project, "git status --porcelain")
     assert {"lidar", "evaluate", "report"} <= stages_run(shell(project, "dvc repro"))
-    told = read(project, "lidar/metrics.json")
-    assert told["weights_sha256"] == sha256(path) and told["epochs"] == 0 and told["accuracy_ci95"] is None
-    kept, about = load_checkpoint(checkpoint_path(project / "runs" / "lidar", 0))
-    assert all(kept[name].equal(value) for name, value in weights.items()) and "depth_mean" not in about["net"]
+    metrics = read(project, "lidar/metrics.json")
+    assert metrics["weights_sha256"] == sha256(path) and metrics["epochs"] == 0 and metrics["accuracy_ci95"] is None
+    state_dict, about = load_checkpoint(checkpoint_path(project / "runs" / "lidar", 0))
+    assert all(state_dict[name].equal(value) for name, value in weights.items()) and "depth_mean" not in about["net"]
     assert (project / "runs/report/model_card.md").read_text().count(sha256(path)) == 3
     torch.save({name: tensor + 1 for name, tensor in weights.items()}, path)
     assert "lidar" in stages_run(shell(project, "dvc repro lidar"))  # DVC sees that the file is another

@@ -1,4 +1,4 @@
-"""The true run once more, as Weights & Biases has it: the same numbers as in the files."""
+"""The true run in Weights & Biases: its numbers equal those of the files."""
 
 import pandas as pd
 import pytest
@@ -15,7 +15,7 @@ CHAIN = ["lidar", "cilp", "project", *TUNINGS]
 
 @pytest.fixture(scope="module")
 def logged(finished_run) -> dict[str, Logged]:
-    """Run name -> what its first training left in wandb/."""
+    """Return run name -> what its first training left in wandb/."""
     found: dict[str, Logged] = {}
     for path in runs(finished_run):
         run = read_run(path)
@@ -32,9 +32,9 @@ def test_rows_are_those_of_the_files(finished_run, logged, name):
     expected = pd.concat(tables, axis=1)
     rows = [item for item in logged[name].history if "lr" in item]  # wandb gives media the epoch they came after
     assert [item["epoch"] for item in rows] == expected.index.tolist()
-    for item, (_, told) in zip(rows, expected.iterrows(), strict=True):
-        said = {key: value for key, value in item.items() if not key.startswith("_") and key != "epoch"}
-        assert said == pytest.approx(told.to_dict(), rel=1e-8, abs=1e-12)
+    for item, (_, row) in zip(rows, expected.iterrows(), strict=True):
+        values = {key: value for key, value in item.items() if not key.startswith("_") and key != "epoch"}
+        assert values == pytest.approx(row.to_dict(), rel=1e-8, abs=1e-12)
     wanted = {"lr", "train_loss", "val_loss", "gradient_norm", "seconds", "samples_per_second", "peak_memory_mb"}
     wanted |= {"temperature"} if name == "cilp" else set()
     wanted |= set() if name in ("cilp", "project") else {"train_accuracy", "val_accuracy", "train_f1", "val_f1"}
@@ -57,12 +57,12 @@ def test_counts_times_and_memory_are_one_number_everywhere(finished_run, logged,
 def test_the_report_has_the_same_costs(finished_run):
     rows = (finished_run / "runs" / "report" / "report.md").read_text().splitlines()
     metrics = read(finished_run, "fusion/late-maxpool/metrics.json")
-    told = next(row for row in rows if row.startswith("|late-maxpool|"))
-    assert f"{metrics['parameters']:,}" in told and f"{metrics['seconds_per_epoch']:.2f}" in told, told
+    line = next(row for row in rows if row.startswith("|late-maxpool|"))
+    assert f"{metrics['parameters']:,}" in line and f"{metrics['seconds_per_epoch']:.2f}" in line, line
 
 
 @pytest.mark.parametrize("name", [CELL, *CHAIN])
-def test_a_run_says_what_it_is_and_where_it_comes_from(finished_run, logged, name):
+def test_a_run_records_its_configuration_and_provenance(finished_run, logged, name):
     config, params = logged[name].config, yaml.safe_load((finished_run / "params.yaml").read_text())
     section = params["classify"][name.split("/")[1]] if name in TUNINGS else params[name.split("/")[0]]
     recipe = {key: section[key] for key in ("lr", "batch_size", "schedule", "grad_clip_norm")}
@@ -80,7 +80,7 @@ def test_a_cell_names_its_fusion_and_net(logged):
 
 
 @pytest.mark.parametrize("name", [CELL, *CHAIN])
-def test_the_checkpoint_that_is_shipped_lies_beside_the_run(finished_run, logged, name):
+def test_the_deployed_checkpoint_lies_beside_the_run(finished_run, logged, name):
     (model,) = logged[name].artifacts["model"]
     group = shell(finished_run, "git rev-list --max-parents=0 HEAD").strip()[:7]
     assert model.aliases == {"latest", "best", "seed0", group}

@@ -1,4 +1,4 @@
-"""What an edit reruns: one byte more in a file of each room, held against the table of CONTRIBUTING.md."""
+"""What an edit reruns: one byte more in a file of each room, compared with the table of docs/architecture.md."""
 
 import json
 from pathlib import Path
@@ -37,12 +37,12 @@ EDITS = {
 
 @pytest.fixture(scope="module")
 def edited(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the finished run for all edits of this file; each takes its own back."""
+    """Copy the finished run for all edits of this file; each edit is undone."""
     return copy_project(finished_run, tmp_path_factory.mktemp("edited") / "project")
 
 
 def changed_stages(project: Path) -> set[str]:
-    """Names of the stages whose dependencies have changed, without the matrix's keys."""
+    """Return the names of the stages whose dependencies have changed, without the matrix's keys."""
     return {name.split("@")[0] for name in json.loads(shell(project, "dvc status --json"))}
 
 

@@ -1,4 +1,4 @@
-"""From a checkpoint file to what its net says."""
+"""From a checkpoint file to the outputs of its net."""
 
 import pytest
 import torch
@@ -45,20 +45,20 @@ NETS = {
 
 
 def batches(channels: int) -> Batches:
-    """Seven pairs in batches of 3, 3 and 1."""
+    """Return seven pairs in batches of 3, 3 and 1."""
     draw = torch.Generator().manual_seed(1)
     rgb, lidar = (torch.rand(7, c, 64, 64, generator=draw) for c in (4, channels))
     return Batches(lambda rows: Batch(rgb[rows], 20 + lidar[rows], rows.float()), torch.arange(7), 3)
 
 
 @pytest.mark.parametrize("kind", NETS)
-def test_a_restored_net_says_the_same(kind, tmp_path):
-    net, build, say = NETS[kind]
+def test_a_restored_net_predicts_equal_logits(kind, tmp_path):
+    net, build, predict = NETS[kind]
     model = build().to(memory_format=torch.channels_last)
     save_checkpoints(tmp_path, {7: model}, {"kind": kind, "net": net})
     again = restore(checkpoint_path(tmp_path, 7), kind, BUILD[kind], CPU)
     pairs = batches(4 if kind == "fusion" else 1)
-    assert torch.equal(say(model, pairs), say(again, pairs))
+    assert torch.equal(predict(model, pairs), predict(again, pairs))
     assert not again.training
 
 

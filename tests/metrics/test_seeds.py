@@ -33,6 +33,6 @@ def test_over_seeds_names_means_and_half_widths():
     }
 
 
-def test_over_seeds_gives_no_interval_to_what_a_formula_says():
+def test_values_of_a_formula_get_no_interval():
     rows = [{"floor_loss": 0.1, "course_chance_loss": 3.0}] * 2
     assert aggregate_seeds(rows) == {"floor_loss": 0.1, "course_chance_loss": 3.0}

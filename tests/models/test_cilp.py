@@ -55,7 +55,7 @@ def test_lidar_classifier_has_the_keys_and_shapes_of_the_course():
     assert net(torch.zeros(2, 1, 64, 64)).shape == (2,)
 
 
-def test_embeddings_have_length_one_and_the_temperature_starts_where_asked():
+def test_embeddings_have_length_one_and_the_temperature_starts_as_configured():
     net = CILP(**SMALL)
     rgb, lidar = net(torch.rand(3, 4, 64, 64), torch.rand(3, 1, 64, 64))
     assert rgb.shape == lidar.shape == (3, 5)
@@ -73,7 +73,7 @@ def test_symmetric_cross_entropy_literally():
     assert clip_loss(eye, eye.flip(0), 1.0).item() == pytest.approx(wrong)
 
 
-def test_symmetric_cross_entropy_asks_both_ways():
+def test_clip_loss_averages_both_directions():
     rgb = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     lidar = torch.tensor([[1.0, 0.0], [1.0, 0.0]])  # two LiDAR frames alike
     by_row = (math.log(2) + math.log(2)) / 2
@@ -108,12 +108,12 @@ def test_rgb_to_lidar_is_embedder_projector_head():
     assert net(rgb).shape == (2,)
 
 
-def test_batch_normalisation_is_in_both_embedders_if_asked_for():
+def test_batch_normalisation_is_in_both_embedders_if_configured():
     counts = {norm: parameters(CILP(**SMALL, norm=norm)) for norm in ("none", "batch")}
     assert counts["batch"] - counts["none"] == 2 * 2 * (2 + 3)  # a weight and a bias a channel, two embedders
 
 
-def test_depth_is_seen_from_the_centre_in_units_of_the_spread():
+def test_depth_is_normalized_by_mean_and_standard_deviation():
     plain, scaled = LidarClassifier([2], [3]), LidarClassifier([2], [3], depth_mean=24.0, depth_std=3.0)
     scaled.load_state_dict(plain.state_dict())
     depth = torch.rand(2, 1, 64, 64)

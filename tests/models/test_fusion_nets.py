@@ -72,19 +72,19 @@ def test_parameter_counts_by_hand(fusion, downsample, widths, count):
     assert net(torch.zeros(2, 4, 64, 64), torch.zeros(2, 4, 64, 64)).shape == (2,)
 
 
-@pytest.mark.parametrize(("fusion", "deaf"), [("rgb", 1), ("lidar", 0)])
-def test_a_baseline_is_deaf_to_the_other_sensor(fusion, deaf):
+@pytest.mark.parametrize(("fusion", "ignored"), [("rgb", 1), ("lidar", 0)])
+def test_a_baseline_ignores_the_other_sensor(fusion, ignored):
     torch.manual_seed(0)
     net = build_fusion(fusion, "strided", LATE)
     inputs = [torch.rand(1, 4, 64, 64), torch.rand(1, 4, 64, 64)]
-    said = net(*inputs)
+    logit = net(*inputs)
     for changed in (0, 1):
         others = list(inputs)
         others[changed] = torch.rand(1, 4, 64, 64)
-        assert (net(*others) == said).item() == (changed == deaf)
+        assert (net(*others) == logit).item() == (changed == ignored)
 
 
-def test_halves_share_the_branches_and_see_one_sensor_each():
+def test_unimodal_nets_share_the_encoders_and_use_one_sensor_each():
     net = build_fusion("late_frozen", "strided", LATE)
     rgb, lidar = unimodal_nets(net)
     assert rgb.rgb is net.rgb and lidar.lidar is net.lidar
@@ -124,7 +124,7 @@ def test_widths_that_a_fusion_does_not_take_are_refused_by_full_key(fusion, widt
         assert str(caught.value) == message
 
 
-def test_points_are_seen_from_the_centre_in_units_of_the_spread():
+def test_points_are_normalized_by_mean_and_standard_deviation():
     torch.manual_seed(0)
     near = build_fusion("concat", "maxpool", SMALL)
     far = build_fusion("concat", "maxpool", SMALL, depth_mean=20.0, depth_std=2.0)

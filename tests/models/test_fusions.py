@@ -48,16 +48,16 @@ def test_a_gate_sees_both():
 
 
 def plain_attention(channels: int, side: int) -> Attention:
-    """Queries, keys, values and output as they come, positions without effect."""
+    """Build an attention whose projections are identities and whose positions have no effect."""
     fuse = Attention(channels, side, num_heads=1)
     with torch.no_grad():
         fuse.rgb_pos_embed.zero_()
         fuse.lidar_pos_embed.zero_()
-        for asks in (fuse.rgb_to_lidar_attn, fuse.lidar_to_rgb_attn):
-            asks.in_proj_weight.copy_(torch.eye(channels).repeat(3, 1))
-            asks.in_proj_bias.zero_()
-            asks.out_proj.weight.copy_(torch.eye(channels))
-            asks.out_proj.bias.zero_()
+        for attn in (fuse.rgb_to_lidar_attn, fuse.lidar_to_rgb_attn):
+            attn.in_proj_weight.copy_(torch.eye(channels).repeat(3, 1))
+            attn.in_proj_bias.zero_()
+            attn.out_proj.weight.copy_(torch.eye(channels))
+            attn.out_proj.bias.zero_()
     return fuse
 
 
@@ -68,13 +68,13 @@ def test_attention_of_one_place_adds_the_other_map_to_each():
 
 
 def test_attention_finds_the_place_that_answers():
-    # one channel, two places; RGB's first place asks for large values and finds LiDAR's second
+    # one channel, two places; RGB's first place queries large values and finds LiDAR's second
     rgb, lidar = torch.tensor([30.0, 0.0]).view(1, 1, 1, 2), torch.tensor([0.0, 2.0]).view(1, 1, 1, 2)
     fuse = plain_attention(1, 1)
     fuse.rgb_pos_embed = fuse.lidar_pos_embed = torch.nn.Parameter(torch.zeros(2, 1))
     out = fuse(rgb, lidar).flatten().tolist()
     assert out[0] == pytest.approx(30 + 2, abs=1e-4)  # softmax(0, 60) takes the second place whole
-    assert out[1] == pytest.approx(0 + 1, abs=1e-4)  # a place that asks for nothing gets the mean
+    assert out[1] == pytest.approx(0 + 1, abs=1e-4)  # a query of 0 gets the mean
     assert out[2] == pytest.approx(0 + 15, abs=1e-4)
     assert out[3] == pytest.approx(2 + 30, abs=1e-4)
 

@@ -17,7 +17,7 @@ def rows(label: list[int], scene: list[int]) -> Rows:
 
 
 def frame(row: int, column: int, depth: float = 24, size: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    """An object of one colour and one range at a place."""
+    """Draw an object of one colour and one range at a place."""
     rgb, ranges = np.zeros((64, 64, 4), np.uint8), np.full((64, 64), 50, np.float32)
     rgb[row : row + size, column : column + size, :3] = (200, 100, 50)
     ranges[row : row + size, column : column + size] = depth
@@ -78,7 +78,7 @@ def test_exact_copies_are_left_to_the_other_check() -> None:
 
 
 def distinct(count: int) -> np.ndarray:
-    """Statistics of frames that differ in both sensors."""
+    """Return statistics of frames that differ in both sensors."""
     stats = np.zeros(count, FRAME_STATS)
     stats["valid"], stats["returns"], stats["lit"] = True, 100, 50
     stats["rgb_hash"][:, 0] = stats["lidar_hash"][:, 1] = np.arange(count) + 1

@@ -20,7 +20,7 @@ MAX_MB = 200  # of memory
 
 
 def pickled(folder: Path) -> None:
-    """A .npy file of Python objects whose reading makes a file."""
+    """Write a .npy file of Python objects whose reading makes a file."""
     body = pickle.dumps(Bomb(folder.parent / "run"))
     (folder / faults.DEPTH).write_bytes(faults.header("(1,)", "'|O'") + body)
 
@@ -34,14 +34,14 @@ def header_of(shape: str, descr: str = "'<f4'") -> Callable[[Path], object]:
 
 
 def bomb(width: int, height: int, blocks: int) -> Callable[[Path], object]:
-    """A PNG file of a few KB whose data unpacks to `blocks` MB."""
+    """Write a PNG file of a few KB whose data unpacks to `blocks` MB."""
     packer = zlib.compressobj(9)
     data = b"".join(packer.compress(bytes(1 << 20)) for _ in range(blocks)) + packer.flush()
     return faults.written(faults.png(width, height, 8, 6, data))
 
 
 def text_bomb(folder: Path) -> None:
-    """A good picture with a compressed comment of 500 MB."""
+    """Write a good picture with a compressed comment of 500 MB."""
     good = (folder / faults.RGB).read_bytes()
     packer = zlib.compressobj(9)
     data = b"".join(packer.compress(bytes(1 << 20)) for _ in range(500)) + packer.flush()
@@ -49,7 +49,7 @@ def text_bomb(folder: Path) -> None:
 
 
 def huge(folder: Path) -> None:
-    """A file of 100 GB, without a byte on disk."""
+    """Write a file of 100 GB, without a byte on disk."""
     with (folder / faults.RGB).open("r+b") as file:
         file.truncate(100 << 30)
 

@@ -55,7 +55,7 @@ def test_a_link_into_an_emptied_cache_is_broken(add_as_links: Callable) -> None:
 
 
 def test_the_cache_of_another_project_is_outside(add_as_links: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A configuration that comes with the data may not say which links are safe."""
+    """A configuration that comes with the data may not declare links safe."""
     data = add_as_links().absolute()
     monkeypatch.chdir("/")
     assert {issue.code for issue in index_folder(data).issues} == {"link-outside"}

@@ -64,7 +64,7 @@ def test_returns_are_the_training_hits_mean_and_spread(raw_folder: Path, tmp_pat
 
 @pytest.fixture
 def by_hand(raw_folder: Path, tmp_path: Path) -> Path:
-    """Six scenes: cubes with one hit at 20, two at 21 ... six at 25; spheres with hits at 22 and 49.5."""
+    """Write six scenes: cubes with one hit at 20, two at 21 ... six at 25; spheres with hits at 22 and 49.5."""
     source = Path(shutil.copytree(raw_folder, tmp_path / "data"))
     for name in CLASSES:
         for scene in range(6):

@@ -1,4 +1,4 @@
-"""A prepare that leaves out what is broken, or not asked for."""
+"""A prepare that leaves out what is broken, or not requested."""
 
 import json
 import shutil

@@ -69,7 +69,7 @@ print(sum(len(block.stats) for block in scan.scan_rows(Path("{many}"), rows)))
 
 @pytest.fixture
 def blocks(many: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Iterator[Block]]:
-    """The blocks of 300 scenes twenty times over, of which two processes have read the first."""
+    """Read the blocks of 300 scenes twenty times over, of which two processes have read the first."""
     monkeypatch.setattr("pipeline.raw.scan.BLOCK_ROWS", 8)
     rows = Rows(*(np.tile(column, 20) for column in index_folder(many).rows()))
     blocks = scan_rows(many, rows, workers=2)

@@ -1,4 +1,4 @@
-"""Cells grouped by what differs, and who was right where."""
+"""Cells grouped by what differs, and their correct answers by scene."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def matrix(*names: str) -> dict[str, Cell]:
 MATRIX = matrix("late-strided", "concat-maxpool", "late-maxpool", "add-maxpool", "concat-strided")
 
 
-def test_the_first_cell_says_which_downsampling_is_the_base():
+def test_the_first_cell_sets_the_base_downsampling():
     assert base_downsample(MATRIX) == "strided"
     assert base_cells(MATRIX) == ["late-strided", "concat-strided"]
 

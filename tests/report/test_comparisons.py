@@ -34,7 +34,7 @@ CELL = {
 
 
 def logits(share: float, seed: int) -> np.ndarray:
-    """(3, N): right in about `share` of the pairs, another draw a seed."""
+    """Draw logits (3, N): right in about `share` of the pairs, another draw a seed."""
     right = np.random.default_rng(seed).random((3, N)) < share
     return np.where(right == (TEST_SET.label == 1), 1.0, -1.0).astype(np.float32)
 

@@ -104,7 +104,7 @@ def test_evenly_spaced(size, places):
     assert evenly_spaced(size, 4).tolist() == places
 
 
-def test_scenes_shown_are_of_the_training_split_with_their_rows():
+def test_selected_scenes_are_of_the_training_split_with_their_rows():
     scene = list(range(10))
     frames = pd.DataFrame({
         "row": range(20),
@@ -123,7 +123,7 @@ def test_returns_stand_where_the_angles_put_them():
     assert [points.shape for points in EMPTY.points] == [(3, 0), (3, 0)]
 
 
-def test_the_sheet_says_how_far_the_returns_are(monkeypatch):
+def test_the_sheet_prints_the_ranges_of_the_returns(monkeypatch):
     sheet = drawn(monkeypatch, "contact")
     labels = [axes.get_xlabel() for axes in sheet.axes if "return" in axes.get_xlabel()]
     assert labels == ["1 return,\n20.0 to 20.0 away", "2 returns,\n10.0 to 20.0 away", "no return", "no return"]

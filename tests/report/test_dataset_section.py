@@ -87,7 +87,7 @@ def test_many_faults_are_cut_and_counted():
     assert "5,012 pairs, whole or half" in left_out
 
 
-def test_fewer_scenes_asked_for_are_no_fault():
+def test_fewer_requested_scenes_are_no_fault():
     assert "12 pairs lie in no split, since fewer scenes were asked for.\nNo pair was left out." in text(
         not_asked_for=12
     )

@@ -11,7 +11,7 @@ from support.literal_studies import LEVEL, ablation, cell, comparison, evaluated
 
 
 def compare(outcomes: dict[str, str], accuracy: float = 0.95, half: float = 0.01) -> Comparison:
-    """`late-maxpool` leads; the others have the given outcomes."""
+    """Return a comparison that `late-maxpool` leads; the others have the given outcomes."""
     cells = {"late-maxpool": cell(accuracy, half, val_loss=0.1)} | {name: cell(0.9) for name in outcomes}
     return Comparison(cells, "late-maxpool", {name: verdict(-0.01, word, 0.02) for name, word in outcomes.items()})
 
@@ -57,7 +57,7 @@ def test_the_cheapest_is_sought_among_what_is_not_worse():
     ("outcome", "leading_fusion", "leading_sensor"),
     [("worse", "helps", "hurts"), ("better", "hurts", "helps"), (LEVEL, "level", "level")],
 )
-def test_a_second_sensor_helps_only_where_a_test_says_so(outcome, leading_fusion, leading_sensor):
+def test_a_second_sensor_helps_only_if_a_test_finds_it(outcome, leading_fusion, leading_sensor):
     finding = second_sensor(comparison(outcome))
     assert finding.outcome == leading_fusion and finding.values["gap"] == pytest.approx(0.04)
     cells = {"lidar-maxpool": cell(0.95, val_loss=0.1), "late-maxpool": cell(0.91)}
@@ -77,7 +77,7 @@ def test_the_best_single_sensor_is_chosen_by_validation_loss():
     assert finding.values["single"] == "lidar-maxpool" and finding.outcome == "helps"
 
 
-def test_without_a_fusion_or_a_single_sensor_the_question_is_not_asked():
+def test_without_a_fusion_or_a_single_sensor_there_is_no_finding():
     assert second_sensor(Comparison({"late-maxpool": cell(0.9)}, "late-maxpool", {})) is None
     cells = {"rgb-maxpool": cell(0.9), "lidar-maxpool": cell(0.9)}
     assert second_sensor(Comparison(cells, "rgb-maxpool", {"lidar-maxpool": verdict(0, LEVEL, 1.0)})) is None
@@ -96,7 +96,7 @@ def test_each_downsampling_has_its_costs():
     assert extra["worse"] == extra["better"] == [] and extra["parameters"] == [1.25]
 
 
-def test_without_an_ablation_the_question_is_not_asked():
+def test_without_an_ablation_there_is_no_finding():
     assert downsampling(Ablation({}, {}, {})) is None
     assert downsampling(ablation(LEVEL, p=None, half=None)).outcome == "untested"
     study = ablation()
@@ -118,7 +118,7 @@ def test_above_chance_is_where_the_interval_lies_above(rgb, lidar, outcome):
     assert finding.values["fusions"] == 1  # RGB alone is none
 
 
-def test_without_a_fusion_nothing_is_said_of_a_failing_sensor():
+def test_without_a_fusion_there_is_no_finding_on_a_failing_sensor():
     alone = Comparison({"rgb-maxpool": cell(0.9)}, "rgb-maxpool", {})
     assert sensor_failure(stress(cells=("rgb-maxpool",)), alone) is None
 

@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def parsed(folder: Path, markdown: str = MARKDOWN) -> Element:
-    """Fails where a tag stays open or an attribute unquoted."""
+    """Parse the page; raise if a tag stays open or an attribute unquoted."""
     return fromstring(html(markdown, folder, "Fusion & <CILP>"))
 
 

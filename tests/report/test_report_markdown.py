@@ -183,8 +183,8 @@ def test_few_labels():
 
 def test_the_mark_that_untrained_nets_pass():
     assert "and so 5 of its ten points: **the mark says nothing**" in section(report(), "CILP")
-    asks = report(chain=evaluated(untrained_loss=3.6))
-    assert "**the mark asks for learning**" in section(asks, "CILP") and "untrained nets pass" not in asks
+    learns = report(chain=evaluated(untrained_loss=3.6))
+    assert "**the mark asks for learning**" in section(learns, "CILP") and "untrained nets pass" not in learns
 
 
 def test_one_seed_claims_nothing():

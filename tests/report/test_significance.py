@@ -21,7 +21,7 @@ def test_wilson_interval_by_the_formula():
 
 
 def planted(draw: np.random.Generator, lift: float, seeds: int = 3, scenes: int = 200) -> np.ndarray:
-    """(S, N) scores of a net that is right in about 0.9 + lift: seeds differ, and some scenes are harder."""
+    """Draw (S, N) scores of a net that is right in about 0.9 + lift: seeds differ, and some scenes are harder."""
     chance = 0.9 + lift + draw.normal(0, 0.01, (seeds, 1)) + draw.normal(0, 0.05, (1, scenes))
     return (draw.random((seeds, scenes)) < chance).astype(float)
 
@@ -36,7 +36,7 @@ def test_a_planted_effect_is_found_and_has_the_right_sign():
     assert swapped.outcome == "worse" and swapped.difference.mean == pytest.approx(-0.2, abs=0.05)
 
 
-def test_a_planted_null_is_not_found_more_often_than_the_level_says():
+def test_a_planted_null_is_not_found_more_often_than_the_level():
     draw = np.random.default_rng(1)
     found = [paired_mrmc_test(planted(draw, 0), planted(draw, 0)).p < 0.05 for _ in range(1000)]
     assert np.mean(found) <= 0.06
@@ -54,20 +54,20 @@ def test_of_ten_planted_nulls_a_family_rarely_names_any():
 
 def test_with_scenes_alone_it_is_the_t_test_over_scenes():
     draw = np.random.default_rng(3)
-    gap = np.tile(draw.normal(0.1, 1, 50), (2, 1))  # both seeds say the same of every scene
+    gap = np.tile(draw.normal(0.1, 1, 50), (2, 1))  # both seeds agree on every scene
     found = paired_mrmc_test(gap, np.zeros_like(gap))
     error = gap[0].std(ddof=1) / 50**0.5
     assert found.p == pytest.approx(2 * stats.norm.sf(abs(gap[0].mean()) / error), rel=1e-4)
 
 
 def test_with_seeds_alone_it_is_the_t_test_over_seeds():
-    gap = np.tile(np.array([[0.1], [0.2], [0.4]]), (1, 50))  # every scene says the same of a seed
+    gap = np.tile(np.array([[0.1], [0.2], [0.4]]), (1, 50))  # all scenes agree on a seed
     found = paired_mrmc_test(gap, np.zeros_like(gap))
     assert found.p == pytest.approx(stats.ttest_1samp([0.1, 0.2, 0.4], 0).pvalue)
     assert found.ci_half_width == pytest.approx(confidence_interval([0.1, 0.2, 0.4])[1])
 
 
-def test_equal_nets_cannot_be_told_apart_and_one_seed_says_nothing_of_others():
+def test_equal_nets_are_not_distinguishable_and_one_seed_gives_no_verdict():
     same = np.ones((3, 10))
     assert paired_mrmc_test(same, same) == (0.0, 0.0, 1.0)
     one = compare_pairs({"a": (np.ones((1, 10)), np.zeros((1, 10)))})["a"]
@@ -90,7 +90,7 @@ def test_mean_squares_literally():
     assert 2 * stats.t.sf(t, 2 * (28 / 27) ** 2) == pytest.approx(0.14253955972763283)
 
 
-def test_seeds_that_differ_less_than_noise_are_taken_for_noise():
+def test_seeds_that_differ_less_than_noise_count_as_noise():
     gap = np.array([[0.5, 0, 1, 0], [0.5, 0.5, 0, 0.5], [0, 0.5, 0.5, 0.5]])
     # MS_R 0 and MS_C 1/48 lie under MS_RC 1/6, which alone is the variance; the normal distribution
     assert paired_mrmc_test(gap, np.zeros((3, 4))) == (0.375, 0.2309842503001246, 0.0014627612823665686)

@@ -1,4 +1,4 @@
-"""`make setup` takes a Python of the range, says in one line when there is none, and remakes a wrong environment."""
+"""`make setup` takes a Python of the range, prints one line if there is none, and remakes a wrong environment."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ EXPECTED = "expected >=3.11,<3.15; fix: make setup PYTHON=python3.12\n"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A project that requires no package."""
+    """Create a project that requires no package."""
     for name in ("Makefile", "pyproject.toml", "scripts/make_venv.sh"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy2(ROOT / name, tmp_path / name)
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def fake_python(path: Path, minor: str) -> Path:
-    """Write a command that says to be Python 3.`minor`."""
+    """Write a command that reports Python 3.`minor`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\necho {minor}\n")
     path.chmod(0o755)

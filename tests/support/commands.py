@@ -27,7 +27,7 @@ def shell(folder: Path, command: str, expect: int = 0) -> str:
 
 
 def set_params(folder: Path, **changes) -> None:
-    """`set_params(folder, fusion__lr=1)` sets fusion.lr."""
+    """Set parameters by key: `set_params(folder, fusion__lr=1)` sets fusion.lr."""
     params = yaml.safe_load((folder / "params.yaml").read_text())
     for name, value in changes.items():
         section = params

@@ -21,7 +21,7 @@ class Command(NamedTuple):
 
     @property
     def marked(self) -> bool:
-        """Whether the line says why no test runs it."""
+        """Return whether the line gives the reason why no test runs it."""
         return bool(re.match(r"(needs|takes) ", self.comment))
 
 

@@ -18,7 +18,7 @@ def verdict(gap, outcome, p):
 
 
 def comparison(outcome="worse", p=0.0031, half=0.01):
-    """A fusion that leads by validation loss, beside RGB alone."""
+    """Return a fusion that leads by validation loss, beside RGB alone."""
     cells = {
         "late-maxpool": cell(0.95, half, val_loss=0.111),
         "rgb-maxpool": cell(0.91, half, parameters=700, seconds_per_epoch=0.9),
@@ -27,7 +27,7 @@ def comparison(outcome="worse", p=0.0031, half=0.01):
 
 
 def ablation(outcome="worse", p=0.0031, half=0.01):
-    """`strided` with 0.6 times the computing of a training, and `strided_extra` with 1.3 times."""
+    """Return `strided` with 0.6 times the computing of a training, and `strided_extra` with 1.3 times."""
     cells = {
         "late-maxpool": cell(0.95, half),
         "late-strided": cell(0.93, half, seconds_per_epoch=0.8, epochs=6),
@@ -38,7 +38,7 @@ def ablation(outcome="worse", p=0.0031, half=0.01):
 
 
 def stress(rgb_missing=0.9, lidar_missing=0.52, half=0.05, cells=("late-maxpool", "rgb-maxpool")):
-    """Every cell with the same accuracy, clean 0.95."""
+    """Return every cell with an equal accuracy, clean 0.95."""
     values = {"clean": 0.95, "rgb_dark": 0.8, "rgb_missing": rgb_missing, "lidar_missing": lidar_missing}
     metrics = {fault: {"accuracy": value, "accuracy_ci95": half} for fault, value in values.items()}
     severity = {"rgb_dark": 0.5}
@@ -70,7 +70,7 @@ def evaluated(top1=0.8, zero_shot=0.9, tuned=0.99, half=0.01, untrained_loss=3.4
 
 
 def labels(scratch=0.55, half=0.01, most=0.99, pretrained=(0.86, 0.88, 0.93)):
-    """Accuracy with 10 labels as given, 0.955 with 100, `most` with all 1,400."""
+    """Return the accuracy with 10 labels as given, 0.955 with 100, `most` with all 1,400."""
 
     def net(few, many):
         accuracies = {"10": few, "100": 0.955, "1400": many}

@@ -27,12 +27,12 @@ class Logged(NamedTuple):
 
 
 def runs(folder: Path) -> list[Path]:
-    """The .wandb files of all offline runs, oldest first."""
+    """Return the .wandb files of all offline runs, oldest first."""
     return sorted((folder / "wandb").glob("offline-run-*/run-*.wandb"), key=lambda path: path.stat().st_mtime_ns)
 
 
 def read_run(path: Path) -> Logged:
-    """Everything in one .wandb file."""
+    """Read everything in one .wandb file."""
     logged = Logged(wandb_internal_pb2.RunRecord(), {}, [], {}, {}, [], path.parent, None)
     for data in _records(path.read_bytes()):
         record = wandb_internal_pb2.Record.FromString(data)
@@ -62,7 +62,7 @@ def _values(items: Any) -> dict[str, Any]:
 
 
 def _records(log: bytes) -> Iterator[bytes]:
-    """7 bytes of head, then a LevelDB log: records, cut at the ends of 32 KB blocks."""
+    """Yield the records of 7 bytes of head and a LevelDB log: records, cut at the ends of 32 KB blocks."""
     position, parts = 7, b""
     while position + 7 <= len(log):
         left = 32768 - position % 32768

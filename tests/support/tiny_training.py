@@ -48,7 +48,7 @@ def start_python(code: str) -> subprocess.Popen[str]:
 
 
 def untouched(folder: Path) -> bool:
-    """Whether a training left all that it leaves, byte for byte as without wandb."""
+    """Return whether a training left all that it leaves, byte for byte as without wandb."""
     return (folder / "history.tsv").read_text() == "epoch\tlr\tval_loss\tval_loss_seed0\n1\t0.1\t2\t2\n2\t0.1\t1\t1\n"
 
 
@@ -57,7 +57,7 @@ def warnings(capsys) -> list[str]:
 
 
 def family(pid: int | None = None) -> list[psutil.Process]:
-    """Every process that one has started (this one, without `pid`), and those that they started."""
+    """Return every process that one has started (this one, without `pid`), and those that they started."""
     return psutil.Process(pid).children(recursive=True)
 
 

@@ -30,12 +30,12 @@ def test_predictions_hold_the_first_seed_and_count_all(prepared):
     rows = data.all_rows
     right = data.label[rows] * 8 - 4
     right[3] *= -1
-    shown = cut_predictions([right, torch.ones(len(rows))], data, rows)
-    assert shown.row[0] == 3 and len(shown.row) == min(MAX_PAIRS, len(rows))
+    predictions = cut_predictions([right, torch.ones(len(rows))], data, rows)
+    assert predictions.row[0] == 3 and len(predictions.row) == min(MAX_PAIRS, len(rows))
     cubes, spheres = int((data.label == 0).sum()), int((data.label == 1).sum())
     wrong = int(data.label[3])
     expected = np.array([[cubes, cubes], [0, 2 * spheres]])
     expected[wrong, wrong] -= 1
     expected[wrong, 1 - wrong] += 1
-    assert shown.counts.tolist() == expected.tolist()
-    assert (shown.rgb[0] == data.rgb[3].numpy()).all() and (shown.depth[0] == data.depth[3].numpy()).all()
+    assert predictions.counts.tolist() == expected.tolist()
+    assert (predictions.rgb[0] == data.rgb[3].numpy()).all() and (predictions.depth[0] == data.depth[3].numpy()).all()

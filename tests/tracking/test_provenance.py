@@ -68,7 +68,7 @@ def test_the_data_by_its_hash(here):
 
 
 @pytest.mark.parametrize("text", ["", "outs: []\n", "- 1\n", "outs: [", "outs:\n- path: data\n"])
-def test_a_data_file_that_says_nothing(here, text):
+def test_a_data_file_without_a_hash(here, text):
     (here / "data.dvc").write_text(text)
     assert read_provenance() == {}
 

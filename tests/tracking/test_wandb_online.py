@@ -37,11 +37,11 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_POST
 
-    def answer(self, asked: dict) -> dict:
-        if "upsertBucket" in asked["query"]:
+    def answer(self, request: dict) -> dict:
+        if "upsertBucket" in request["query"]:
             bucket = {"id": "1", "name": "run", "project": {"name": "p", "entity": {"name": "e"}}}
             return {"data": {"upsertBucket": {"bucket": bucket, "inserted": True}}}
-        if "createRunFiles" in asked["query"]:
+        if "createRunFiles" in request["query"]:
             return {"data": {"createRunFiles": {"runID": "1", "uploadHeaders": [], "files": []}}}
         return {"data": {"viewer": {"id": "1", "entity": "e", "username": "u"}, "serverInfo": {"features": []}}}
 

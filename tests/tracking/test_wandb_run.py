@@ -69,8 +69,8 @@ def test_something_else_has_the_name_of_the_folder(home, capsys):
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC])
-def test_a_folder_that_takes_nothing(home, monkeypatch, capsys, number):
-    """Read-only or full: for root no permission is in the way, so the system's answer is put in its mouth."""
+def test_a_folder_that_accepts_no_file(home, monkeypatch, capsys, number):
+    """Read-only or full: for root no permission is in the way, so the error of the system is simulated."""
 
     def refuse(*_, **__):
         raise OSError(number, "no")
@@ -83,7 +83,7 @@ def test_a_folder_that_takes_nothing(home, monkeypatch, capsys, number):
 
 @pytest.mark.skipif(not mounts(), reason="this system lets nobody mount a file system")
 @pytest.mark.parametrize("options", ["ro", "size=64k", "size=1100k"])
-def test_a_file_system_that_takes_nothing(home, options):
+def test_a_file_system_that_accepts_no_file(home, options):
     """A real one: read-only, full from the start, or full before the run ends."""
     (home / "disk").mkdir()
     code = "import test_wandb_run as t; t.fill_and_train(t.CELL)"

@@ -17,26 +17,26 @@ RECIPE = Recipe(lr=0.01, batch_size=4, warmup_fraction=0.0, schedule="constant",
 WIDTHS = {"channels": [2, 3], "embed_dim": 4, "head_dims": [5]}
 
 
-def task(seen: list) -> Task:
+def task(states: list) -> Task:
     torch.manual_seed(0)
     rgb, lidar = torch.rand(8, 4, 64, 64), torch.rand(8, 4, 64, 64)
     label = torch.tensor([0.0, 1.0] * 4)
     batches = Batches(lambda rows: Batch(rgb[rows], lidar[rows], label[rows]), torch.arange(8), 4)
 
     def evaluate(net: nn.Module) -> dict[str, float]:
-        seen.append(copy.deepcopy(net.state_dict()))
-        return {"val_loss": 1.0 / len(seen)}
+        states.append(copy.deepcopy(net.state_dict()))
+        return {"val_loss": 1.0 / len(states)}
 
     return Task(build_fusion("late_frozen", "strided", WIDTHS), pair_objective, batches, evaluate)
 
 
 def test_the_branches_learn_alone_and_the_head_last():
-    seen: list[dict] = []
-    whole = task(seen)
+    states: list[dict] = []
+    whole = task(states)
     start = copy.deepcopy(whole.model.state_dict())
     rows = []
     fitted = fit_frozen_late(whole, RECIPE, 2, 0, lambda seed, row: rows.append(row))
-    rgb, lidar, last = seen[:2], seen[2:4], seen[4:]
+    rgb, lidar, last = states[:2], states[2:4], states[4:]
     end = whole.model.state_dict()
     for name in start:
         branch = name.split(".")[0]
@@ -50,7 +50,7 @@ def test_the_branches_learn_alone_and_the_head_last():
     assert [row["epoch"] for row in rows] == [1, 2] == [row["epoch"] for row in fitted.history]
 
 
-def test_what_it_took_is_what_all_three_trainings_took(monkeypatch):
+def test_seconds_are_those_of_all_three_trainings(monkeypatch):
     took, real = (
         iter([1.0, 2.0, 10.0, 20.0, 100.0, 200.0]),
         timing_metrics,

@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def learnable(tmp_path_factory):
-    """Enough scenes to learn from in a few seconds."""
+    """Prepare enough scenes to learn from in a few seconds."""
     folder = tmp_path_factory.mktemp("learnable")
     simulate(folder / "raw", 150, 0)
     fractions = {"train": 0.7, "val": 0.1, "test": 0.2}
@@ -38,7 +38,7 @@ RECIPE = Recipe(lr=0.05, batch_size=4, warmup_fraction=0.0, schedule="constant",
 
 
 def line_task(seed: int = 0, validate=None) -> Task:
-    """Ten points on y = 2x + 1, for one linear layer."""
+    """Return a task of ten points on y = 2x + 1, for one linear layer."""
     x = torch.linspace(-1, 1, 10).unsqueeze(1)
     data = Examples(x, 2 * x + 1)
     model = build_seeded(seed, lambda: nn.Linear(1, 1))
@@ -71,11 +71,11 @@ def test_train_loss_is_the_mean_over_samples_not_over_batches(monkeypatch):
 
 def test_the_best_epoch_stays_in_the_model_not_the_last():
     losses = iter([3.0, 1.0, 2.0])
-    seen = []
-    task = line_task(validate=lambda net: seen.append(task.model.weight.item()) or {"val_loss": next(losses)})
+    weights = []
+    task = line_task(validate=lambda net: weights.append(task.model.weight.item()) or {"val_loss": next(losses)})
     fitted = fit(task, RECIPE, 3, 0, lambda seed, row: None)
     assert fitted.best["epoch"] == 2
-    assert task.model.weight.item() == seen[1] != seen[2]
+    assert task.model.weight.item() == weights[1] != weights[2]
 
 
 def test_the_same_seeds_give_the_same_weights_and_others_do_not():
@@ -89,7 +89,7 @@ def test_the_same_seeds_give_the_same_weights_and_others_do_not():
     assert weights(0, 0) != weights(1, 0)
 
 
-def test_map_seeds_gives_what_one_after_another_gives():
+def test_fit_seeds_equals_one_training_after_another():
     tasks = {seed: line_task(seed) for seed in (0, 1, 2)}
     fit_seeds(tasks, RECIPE, 3, lambda seed, row: None, CPU)
     for seed, task in tasks.items():
@@ -111,7 +111,7 @@ def test_frozen_parts_are_the_same_bits_afterwards():
 
 def test_a_long_gradient_is_shortened_and_a_short_one_is_not():
     def moved(clip: float | None) -> list[float]:
-        """The gradients that Adam was given in one epoch."""
+        """Return the norms of the gradients that Adam used in one epoch."""
         task, norms = line_task(), []
         recipe = Recipe(lr=1e-9, batch_size=10, warmup_fraction=0.0, schedule="constant", grad_clip_norm=clip)
         weights = list(task.model.parameters())
@@ -152,15 +152,15 @@ def test_a_frozen_part_has_no_gradient_to_measure():
     assert 0 < row["gradient_norm"] < 1000
 
 
-def test_training_logits_are_scored_as_they_were_said():
+def test_train_metrics_are_those_of_the_logits_in_training():
     """Every sample once, with the label that belongs to it, from batches of different sizes."""
-    model = nn.Flatten(0)  # says what it sees
+    model = nn.Flatten(0)  # returns its input
     model.register_parameter("unused", nn.Parameter(torch.zeros(1)))
     label = torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])
-    data, seen = Examples(torch.arange(5.0).unsqueeze(1), label), []
+    data, calls = Examples(torch.arange(5.0).unsqueeze(1), label), []
 
-    def score(logits, known):
-        seen.append((logits, known))
+    def score(logits, targets):
+        calls.append((logits, targets))
         return {"loss": -1.0, "accuracy": 0.25}
 
     def objective(net, batch):
@@ -171,8 +171,8 @@ def test_training_logits_are_scored_as_they_were_said():
         model, objective, Batches(data.rows, torch.arange(5), 3), lambda net: {"val_loss": float(net(label)[0])}, score
     )
     (row,) = fit(task, RECIPE, 1, 0, lambda seed, row: None).history
-    ((logits, known),) = seen  # not at evaluation
-    assert sorted(logits.tolist()) == [0, 1, 2, 3, 4] and known.tolist() == label[logits.long()].tolist()
+    ((logits, targets),) = calls  # not at evaluation
+    assert sorted(logits.tolist()) == [0, 1, 2, 3, 4] and targets.tolist() == label[logits.long()].tolist()
     assert row["train_accuracy"] == 0.25 and row["train_loss"] > 0  # the loss is the loop's own
 
 
@@ -187,7 +187,7 @@ def test_weights_are_the_same_bits_whether_scored_or_not():
     assert all(map(torch.equal, weights(None), weights(classification_metrics)))
 
 
-def test_an_epoch_tells_what_it_took():
+def test_an_epoch_reports_its_time_and_memory():
     fitted = fit(line_task(), RECIPE, 3, 0, lambda seed, row: None)
     for row in fitted.history:
         assert row["seconds"] > 0 and row["peak_memory_mb"] > 50
@@ -200,10 +200,10 @@ def test_costs_are_those_of_the_rows():
         history = [timing_metrics(seconds, 10, peak) for seconds, peak in rows]
         return FitResult(history, history[0])
 
-    told = training_cost(
+    cost = training_cost(
         {0: nn.Linear(1, 1), 1: nn.Linear(1, 1)}, [fitted((1, 100), (2, 300)), fitted((4, 200), (1, 250))]
     )
-    assert told == {
+    assert cost == {
         "parameters": 2,
         "trainable_parameters": 2,
         "epochs": 2,
@@ -213,12 +213,12 @@ def test_costs_are_those_of_the_rows():
     }
 
 
-def test_a_diverged_training_says_so():
+def test_a_diverged_training_raises():
     with pytest.raises(PipelineError, match="seed 7 is nan after epoch 1: lower lr"):
         fit(line_task(validate=lambda net: {"val_loss": nan}), RECIPE, 2, 7, lambda seed, row: None)
 
 
-def test_rate_rises_then_falls_to_nothing():
+def test_the_learning_rate_rises_then_falls_to_nothing():
     cosine = Recipe(lr=1.0, batch_size=1, warmup_fraction=0.2, schedule="cosine", grad_clip_norm=None)
     rates = [lr_at_step(cosine, step, 10) for step in range(10)]
     assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
@@ -237,7 +237,7 @@ def test_costs_count_every_parameter():
 
 @pytest.mark.slow
 def test_a_net_learns_true_labels_and_stays_at_chance_on_shuffled_ones(learnable):
-    """The whole way from arrays to accuracy: if a label leaked anywhere, shuffling would not hurt."""
+    """Train from arrays to accuracy: if a label leaked anywhere, shuffling would not hurt."""
     data = load_arrays(learnable, setup_device())
 
     def accuracy(label: torch.Tensor) -> float:

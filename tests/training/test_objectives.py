@@ -19,8 +19,8 @@ LABEL = torch.tensor([0.0, 1.0])
 LOG_ODDS_3 = math.log(3)  # a logit of ln 3 is a probability of 3/4
 
 
-class Says(nn.Module):
-    """Answers with what `pick` takes from its inputs, as one logit a sample."""
+class Pick(nn.Module):
+    """Answer with what `pick` takes from the inputs."""
 
     def __init__(self, pick) -> None:
         super().__init__()
@@ -37,14 +37,14 @@ def test_binary_losses_literally():
     logits = torch.tensor([LOG_ODDS_3, LOG_ODDS_3])
     batch = Batch(torch.zeros(2), logits, LABEL)
     expected = (-math.log(1 / 4) - math.log(3 / 4)) / 2  # three quarters sure of class 1; right once
-    assert pair_objective(Says(lambda rgb, lidar: lidar), batch)[0].item() == pytest.approx(expected)
-    assert lidar_objective(Says(lambda lidar: lidar), batch)[0].item() == pytest.approx(expected)
-    assert label_objective(Says(lambda inputs: inputs), Examples(logits, LABEL))[0].item() == pytest.approx(expected)
+    assert pair_objective(Pick(lambda rgb, lidar: lidar), batch)[0].item() == pytest.approx(expected)
+    assert lidar_objective(Pick(lambda lidar: lidar), batch)[0].item() == pytest.approx(expected)
+    assert label_objective(Pick(lambda inputs: inputs), Examples(logits, LABEL))[0].item() == pytest.approx(expected)
 
 
-def test_pair_loss_gives_rgb_first():
+def test_pair_objective_passes_rgb_first():
     batch = Batch(torch.tensor([-50.0, 50.0]), torch.zeros(2), LABEL)
-    assert pair_objective(Says(lambda rgb, lidar: rgb), batch)[0].item() == pytest.approx(0, abs=1e-9)
+    assert pair_objective(Pick(lambda rgb, lidar: rgb), batch)[0].item() == pytest.approx(0, abs=1e-9)
 
 
 def test_projection_loss_is_the_mean_over_all_values():
@@ -52,9 +52,9 @@ def test_projection_loss_is_the_mean_over_all_values():
     assert projection_objective(nn.Identity(), batch)[0].item() == (0 + 4 + 0 + 16) / 4
 
 
-def test_contrastive_loss_takes_both_modalities_and_the_scale():
+def test_contrastive_objective_takes_both_modalities_and_the_scale():
     batch = Batch(torch.eye(2), torch.eye(2), LABEL)
-    model = Says(lambda rgb, lidar: (rgb, lidar))
+    model = Pick(lambda rgb, lidar: (rgb, lidar))
     assert contrastive_objective(model, batch)[0].item() == pytest.approx(math.log(1 + math.exp(-1)))
     model.logit_scale = torch.tensor(10.0)
     assert contrastive_objective(model, batch)[0].item() == pytest.approx(math.log(1 + math.exp(-10)), rel=1e-3)

@@ -36,7 +36,7 @@ def net() -> LidarClassifier:
     return LidarClassifier([50, 100, 200, 200], [100])
 
 
-def test_the_courses_layout_is_taken_and_sees_raw_depth(net, tmp_path):
+def test_the_courses_layout_loads_and_takes_raw_depth(net, tmp_path):
     weights = course_weights()
     torch.save(weights, tmp_path / "lidar_cnn.pt")
     load_weights(net, tmp_path / "lidar_cnn.pt")

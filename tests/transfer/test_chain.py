@@ -63,11 +63,11 @@ def test_an_untrained_chain_is_at_chance_in_every_figure(seed, norm, data):
 
 def test_the_similarities_are_of_rgb_against_lidar(data):
     model = chain.build_untrained_chain(NETS, 0, CPU).cilp
-    shown = Batches(data.with_depth, data.scene_pairs("test")[:4])
-    rgb, lidar = pair_embeddings(model, shown)
+    batches = Batches(data.with_depth, data.scene_pairs("test")[:4])
+    rgb, lidar = pair_embeddings(model, batches)
     matrix = rgb @ lidar.T
     assert not torch.allclose(matrix.diagonal(), torch.ones(8), atol=0.05)  # that of RGB against RGB would be ones
-    one = next(iter(shown))
+    one = next(iter(batches))
     with torch.inference_mode(), autocast(CPU):
         expected = model.rgb(one.rgb[1:2]) @ model.lidar(one.lidar[2:3]).T
     assert matrix[1, 2].item() == pytest.approx(expected.item(), abs=0.01)  # row RGB, column LiDAR
@@ -76,9 +76,9 @@ def test_the_similarities_are_of_rgb_against_lidar(data):
 def test_no_batch_holds_two_pairs_of_one_scene_and_shape(data):
     """So no negative is false: the two pairs of a scene differ in shape, and are negatives by intent."""
     batches = Batches(lambda rows: rows, data.scene_pairs("train"), 8)
-    seen = list(batches.shuffled(make_generator(0)))
-    assert all(len(rows.unique()) == len(rows) for rows in seen)
-    assert sorted(torch.cat(seen).tolist()) == data.splits["train"].tolist()
+    epoch = list(batches.shuffled(make_generator(0)))
+    assert all(len(rows.unique()) == len(rows) for rows in epoch)
+    assert sorted(torch.cat(epoch).tolist()) == data.splits["train"].tolist()
 
 
 def test_tuning_the_projector_alone_freezes_the_rest_and_sees_each_picture_once(data):

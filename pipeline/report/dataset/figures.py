@@ -17,7 +17,7 @@ from pipeline.report.style import COLORS, DEPTH_COLORS, depth_view, save
 from pipeline.report.text import counted
 
 CLASS_COLORS = dict(zip(CLASSES, COLORS, strict=False))
-MAX_FRAMES = 1000  # of a class, whose ranges are drawn: 16 MB, however large the data set
+MAX_FRAMES = 1000  # frames of a class whose ranges are drawn: 16 MB, however large the data set
 BINS = 40
 UNIT = "Omniverse units"
 
@@ -139,7 +139,7 @@ def read_scene(
 
 
 def plot_contact_sheet(scenes: Sequence[Scene], path: Path) -> None:
-    """Plot a row a scene, with its cube and its sphere: RGB, depth turned as RGB lies, and the returns in space."""
+    """Plot a row a scene, with its cube and its sphere: RGB, depth in the camera's view, and the returns in space."""
     height = 1.75 * len(scenes) + 0.75  # inches
     figure = Figure(figsize=(9.6, height))
     grid = figure.add_gridspec(
@@ -175,7 +175,7 @@ def plot_contact_sheet(scenes: Sequence[Scene], path: Path) -> None:
 
 
 def _plot_depth(axes: Axes, frame: np.ndarray) -> None:
-    """Plot a frame as RGB lies, with the number of returns and their ranges below."""
+    """Plot a frame in the camera's view, with the number of returns and their ranges below."""
     hits = frame[frame < NO_RETURN]
     axes.imshow(depth_view(frame), cmap=DEPTH_COLORS)
     axes.set_facecolor("black")

@@ -41,7 +41,7 @@ def data_section(data: Mapping[str, Any], pictures: Path) -> dict[str, Any]:
 
 
 def data_values(data: Mapping[str, Any], baselines: Mapping[str, Baseline], chance: float) -> dict[str, Any]:
-    """Return what the text says of the data: balance, what was left out, leaks, and the best trivial baseline.
+    """Return the values of the text on the data: balance, pairs left out, leaks, and the best trivial baseline.
 
     The best baseline is chosen by the training split; it counts where its Wilson interval on the test split lies
     above chance.

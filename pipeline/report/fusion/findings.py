@@ -9,6 +9,7 @@ from pipeline.report.fusion.comparisons import Ablation, Comparison, Stress
 from pipeline.report.significance import BETTER, LEVELLED, WORSE, Verdict
 
 SENSORS = {"rgb": "RGB", "lidar": "LiDAR"}  # fusions that see one sensor
+MARGIN = 0.01  # of accuracy: the loss that a cheaper cell may have, by its 95% interval
 
 
 def fusion_name(cell: str) -> str:
@@ -32,7 +33,7 @@ def best_fusion(study: Comparison) -> Finding:
         outcome = "best"
     else:
         outcome = "partly" if groups[WORSE] else "level"
-    candidates = {name: metrics for name, metrics in study.cells.items() if name not in groups[WORSE]}
+    candidates = {name: metrics for name, metrics in study.cells.items() if is_as_good(study, name)}
     values = {
         "leader": study.leader,
         "metrics": leader,
@@ -44,10 +45,19 @@ def best_fusion(study: Comparison) -> Finding:
         "others": len(study.verdicts),
         "p": smallest_p(study.verdicts),
         "widest": widest_interval(study.verdicts),
+        "margin": MARGIN,
         "smallest": cheapest(candidates, leader, "parameters"),
         "quickest": cheapest(candidates, leader, "seconds_per_epoch"),
     }
     return Finding("best_fusion", "fusion", outcome, values)
+
+
+def is_as_good(study: Comparison, cell: str) -> bool:
+    """Return whether the interval of a cell's difference from the leader excludes a loss over MARGIN."""
+    if cell == study.leader:
+        return True
+    difference = study.verdicts[cell].difference
+    return difference.mean - (difference.ci_half_width or 0.0) > -MARGIN
 
 
 def cheapest(candidates: Mapping[str, Metrics], leader: Metrics, cost: str) -> dict[str, Any]:
@@ -106,7 +116,7 @@ def downsampling(study: Ablation) -> Finding | None:
 
 
 def _variant(study: Ablation, name: str, bases: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a downsampling does, over its cells and the base cell of each."""
+    """Return the effect of a downsampling, over its cells and the base cell of each."""
     verdicts = {cell: study.verdicts[cell] for cell in bases}
 
     def ratios(*keys: str) -> list[float]:
@@ -134,7 +144,7 @@ def _variant(study: Ablation, name: str, bases: Mapping[str, str]) -> dict[str, 
 
 
 def sensor_failure(study: Stress, comparison: Comparison) -> Finding | None:
-    """Find out what the best fusion by validation loss still knows without either sensor; None without a fusion."""
+    """Find the accuracy of the best fusion by validation loss without either sensor; None without a fusion."""
     fused = {name: metrics for name, metrics in comparison.cells.items() if fusion_name(name) not in SENSORS}
     faults = {key: f"{key}_missing" for key in SENSORS if f"{key}_missing" in study.means}
     if not fused or not faults:

@@ -6,8 +6,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.report.text import markdown, with_interval
 from pipeline.tools.experiments.revisions import WORKSPACE, Training
 
-IN_THE_NAME = ("fusion", "downsample")  # of the cell
-MAX_PLACES = 2  # listed of those that hold one training
+IN_THE_NAME = ("fusion", "downsample")  # parameters that the name of a cell holds
+MAX_PLACES = 2  # places listed for one training
 
 
 def rank_trainings(trainings: Sequence[Training], arrays: str | None) -> list[Training]:

@@ -35,7 +35,7 @@ class Training:
 
     @property
     def identity(self) -> str:
-        """Equal in every place that holds this training or a repetition of it: times and memory have no part in it."""
+        """Return a value that a training shares with its repetitions: times and memory have no part in it."""
         return json.dumps([self.cell, self.params, self.arrays, self.metrics.get("val_loss")])
 
 

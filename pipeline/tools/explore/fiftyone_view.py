@@ -124,7 +124,7 @@ def _new_dataset(fo: Any, name: str | None) -> Iterator["fo.Dataset"]:
     except Exception as error:  # its service, its driver and its settings each raise their own
         reason = " ".join(str(error).split())[:200]
         raise PipelineError(
-            f"FiftyOne's database does not start ({reason}); install what it says to miss (on a bare Debian "
+            f"FiftyOne's database does not start ({reason}); install what is missing (on a bare Debian "
             f"libcurl4), or name a MongoDB that runs in FIFTYONE_DATABASE_URI"
         ) from None
     if exists:

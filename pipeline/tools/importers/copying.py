@@ -33,7 +33,7 @@ def check_frames(source: Source, scenes: SceneNumbers) -> list[Issue]:
 def copy_frames(source: Source, scenes: SceneNumbers, folder: Path) -> list[Issue]:
     """Write the valid frames of some scenes below a folder, except those already there; return the others' issues.
 
-    The file ALPHA_MARK beside the folder says that a picture got an alpha channel.
+    The file ALPHA_MARK beside the folder records that a picture got an alpha channel.
     """
     for name in SENSOR_FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from pipeline.tools.importers.source import compute_fingerprint
 
 
 class ImportResult(NamedTuple):
-    """What an import wrote, printed as the command's output."""
+    """The result of an import, printed as the command's output."""
 
     folder: Path
     source: str  # its title and its pairs by class
@@ -52,7 +52,7 @@ def import_dataset(
     """
     if (scenes is not None and scenes < 1) or seed < 0:
         found = f"{scenes} scenes by seed {seed} asked for"
-        raise DataError(Issue("asked", folder, found, "at least 1 scene and a seed from 0 up", "ask for those"))
+        raise DataError(Issue("request", folder, found, "at least 1 scene and a seed from 0 up", "ask for those"))
     require_absent(folder)
     source = open_source(location)
     source = add_known_angles(source) if known_angles else source

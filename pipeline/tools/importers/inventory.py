@@ -83,7 +83,7 @@ def sample_scenes(complete: SceneNumbers, count: int | None, seed: int, source: 
         return complete
     if count > complete.size:
         expected, hint = f"at least the {count:,} asked for", f"ask for {complete.size:,} or fewer"
-        raise DataError(Issue("asked", Path(source.title), f"{complete.size:,} complete scenes", expected, hint))
+        raise DataError(Issue("request", Path(source.title), f"{complete.size:,} complete scenes", expected, hint))
     return np.random.default_rng(seed).permutation(complete)
 
 

@@ -19,7 +19,7 @@ from pipeline.tools.importers.source import Source
 
 
 class SceneRequest(NamedTuple):
-    """Which scenes the user asks for."""
+    """The scenes that the user requests."""
 
     scenes: int | None  # how many; None: all
     seed: int
@@ -80,7 +80,7 @@ def _copy_until_valid(
 
 def _too_few(source: Source, found: int, count: int | None) -> Issue:
     expected = f"the {count:,} asked for" if count else "at least one"
-    return Issue("asked", Path(source.title), f"{found:,} valid scenes", expected, "fix the issues above")
+    return Issue("request", Path(source.title), f"{found:,} valid scenes", expected, "fix the issues above")
 
 
 def _validate(source: Source, scenes: SceneNumbers, frames: Path) -> list[Issue]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 MAX_PAIRS = 256  # real inputs on which an export is compared
-TOLERANCE = 1e-4  # both in float32; of a logit, or of the largest one where that is over 1
+TOLERANCE = 1e-4  # largest difference of float32 logits; relative to the largest logit where that is over 1
 INPUTS = {
     "rgb": "rgb: uint8 (B, 64, 64, 4), RGBA as in the PNG file",
     "lidar": "lidar: float32 (B, 64, 64), range along the ray, 50 = no return, as in the npy file",

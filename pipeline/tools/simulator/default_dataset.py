@@ -60,8 +60,8 @@ def _open_repo() -> Iterator["Repo"]:
         repo = Repo()
     except SCMError:
         raise PipelineError(
-            "found no Git repository around this folder (a download without its history?); DVC expects one unless told "
-            "otherwise; run `dvc config --local core.no_scm true` to work without Git, or clone the repository"
+            "found no Git repository around this folder (a download without its history?); DVC expects one by "
+            "default; run `dvc config --local core.no_scm true` to work without Git, or clone the repository"
         ) from None
     except NotDvcRepoError:
         raise PipelineError("found no folder .dvc here or above; run this in a clone of the repository") from None
@@ -75,7 +75,7 @@ def _read_pin(repo: "Repo", folder: Path) -> "Output":
 
     pin = Path(f"{folder}.dvc")
     if not pin.exists():
-        raise PipelineError(f"{pin}: not found: nothing says which data to use; get it with `git checkout {pin}`")
+        raise PipelineError(f"{pin}: not found: this file names the data to use; get it with `git checkout {pin}`")
     try:
         return repo.stage.load_one(str(pin)).outs[0]
     except (DvcException, IndexError, KeyError) as error:  # the latter two from a truncated file

@@ -19,7 +19,7 @@ def simulate(folder: Path, scenes: int, seed: int, world: World | None = None) -
     """
     if scenes < 1 or seed < 0:
         found = f"{scenes} scenes from seed {seed} asked for"
-        raise DataError(Issue("asked", folder, found, "at least 1 scene and a seed from 0 up", "ask for those"))
+        raise DataError(Issue("request", folder, found, "at least 1 scene and a seed from 0 up", "ask for those"))
     world = world or World()
     with create_folder(folder) as partial:
         for name in CLASSES:

@@ -13,16 +13,16 @@ from pipeline.core.files import atomic_folder
 from pipeline.raw.format import Pair, require_absent
 from pipeline.raw.png import PNG
 
-MAX_STORED_BYTES = 65535  # of a stored deflate block, whose length has 16 bits
+MAX_STORED_BYTES = 65535  # largest stored deflate block: its length has 16 bits
 
 
 @contextmanager
 def create_folder(folder: Path) -> Iterator[Path]:
-    """Give a hidden sibling to fill, and rename it to `folder` at the end; raises DataError if that name is taken."""
+    """Yield a hidden sibling to fill, and rename it to `folder` at the end; raises DataError if that name is taken."""
     require_absent(folder)
     with atomic_folder(folder) as partial:
         yield partial
-        require_absent(folder)  # somebody else may have made it meanwhile
+        require_absent(folder)  # another process may have made it meanwhile
 
 
 def write_pair(pair: Pair, rgb: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:

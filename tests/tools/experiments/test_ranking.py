@@ -25,7 +25,7 @@ def make_training(place: str, cell: str, figures: dict, arrays: str = "a.dir", *
 
 
 def write(folder: Path, cells: dict[str, float], lr: float = 1e-3, arrays: str = "a.dir") -> None:
-    """What a finished run leaves that `trainings` reads: cell -> its validation loss."""
+    """Write what a finished run leaves that `trainings` reads: cell -> its validation loss."""
     stages: dict = {"prepare": {"outs": [{"path": "runs/prepare/arrays", "md5": arrays}]}}
     for cell, val_loss in cells.items():
         params = {"params.yaml": {"fusion.lr": lr, f"matrix.{cell}": {"fusion": cell.split("-")[0], "epochs": 4}}}
@@ -39,7 +39,7 @@ def write(folder: Path, cells: dict[str, float], lr: float = 1e-3, arrays: str =
 
 @pytest.fixture
 def history(tmp_path, monkeypatch) -> Path:
-    """A commit of two cells; on top of it an experiment, `quick-fox`, with another rate."""
+    """Make a commit of two cells; on top of it an experiment, `quick-fox`, with another rate."""
     write(tmp_path, {LATE: 0.3, ADD: 0.2})
     shell(tmp_path, "git init -q . && git add -A && git commit -qm first")
     write(tmp_path, {LATE: 0.1, ADD: 0.2}, lr=1e-4)
@@ -160,11 +160,8 @@ def test_a_queue_of_experiments_is_run_listed_compared_and_judged(project):
     assert 2 <= len(changed) < 24 and all(len(line) < 120 for line in changed)
     assert "fusion.lr" in shell(project, f"dvc params diff {' '.join(names)}")
     page = Path(re.search(r"file://(\S+)", shell(project, f"dvc plots diff {' '.join(names)}"))[1]).read_text()
-    assert (
-        "fusion late-maxpool" in page
-        and "validation loss, mean over seeds" in page
-        and all(name in page for name in names)
-    )
+    assert "fusion late-maxpool" in page and "validation loss, mean over seeds" in page
+    assert all(name in page for name in names)
     text = shell(project, "python -m pipeline best --top 50")
     rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| ")]
     losses = [float(row[-3].split("±")[0]) for row in rows[1:]]

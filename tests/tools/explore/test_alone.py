@@ -13,7 +13,7 @@ TABLE = "row\tclass\tscene\tsplit\n0\tcubes\t4\ttrain\n1\tspheres\t4\tval\n"
 
 @pytest.fixture
 def prepared_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The splits of a working directory's data/."""
+    """Write the splits of a working directory's data/."""
     monkeypatch.chdir(tmp_path)
     table = tmp_path / "runs/prepare/arrays/split.tsv"
     table.parent.mkdir(parents=True)
@@ -36,7 +36,7 @@ def test_a_table_that_holds_no_splits_is_refused_by_name(prepared_here: Path, te
         read_scene_splits(None, Path("data"))
 
 
-def test_a_table_that_is_asked_for_and_absent_is_refused(tmp_path: Path) -> None:
+def test_a_requested_table_that_is_absent_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="none.tsv: not found"):
         read_scene_splits(tmp_path / "none.tsv", tmp_path)
 

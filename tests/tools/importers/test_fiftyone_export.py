@@ -177,7 +177,7 @@ def test_class_and_scene_are_found_where_people_put_them(raw_folder: Path, tmp_p
     found = open_fiftyone(write(tmp_path, [*ways.values(), prediction], indent=1))
     assert set(found.files) == {f"spheres/rgb/{scene}.png" for scene in ("0007", "0012", "0009")}
     assert found.notes == ("1 groups that name no class, scene or picture were ignored",)
-    named = sample("e", "rgb", "data/x1.png", scene=2, says={"label": "cube", "confidence": 0.9}) | {"tags": ["sphere"]}
+    named = sample("e", "rgb", "data/x1.png", scene=2, net={"label": "cube", "confidence": 0.9}) | {"tags": ["sphere"]}
     assert set(open_fiftyone(write(tmp_path, [named])).files) == {"spheres/rgb/0002.png"}  # a net's word is none
 
 

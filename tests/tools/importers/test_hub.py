@@ -31,7 +31,7 @@ def run_import(source: str, folder: Path, **environment: str) -> subprocess.Comp
 
 
 def refused(done: subprocess.CompletedProcess) -> str:
-    """The one line of an error."""
+    """Return the one line of an error."""
     assert done.returncode == 1 and not done.stdout and "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     return line
@@ -41,7 +41,7 @@ def refused(done: subprocess.CompletedProcess) -> str:
 
 
 def cached(folder: Path, home: Path, commit: str = "c" * 40) -> Path:
-    """A snapshot of `folder` as the hub's cache has it: links into blobs."""
+    """Store a snapshot of `folder` as the hub's cache does: links into blobs."""
     storage = home / "hub/datasets--ada--cubes"
     (storage / "refs").mkdir(parents=True)
     (storage / "refs/main").write_text(commit)
@@ -87,7 +87,7 @@ def test_a_repository_outside_the_cache_cannot_be_downloaded_offline(tmp_path: P
 
 @contextmanager
 def answering(status: int, code: str) -> Iterator[str]:
-    """A hub that says no."""
+    """Serve a hub that answers every request with `status`."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

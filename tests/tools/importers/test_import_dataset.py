@@ -34,10 +34,10 @@ def good(pristine: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(pristine, tmp_path / "in/set"))
 
 
-def refused(folder: Path, **asked) -> str:
+def refused(folder: Path, **options) -> str:
     """Return the error message; no file is left, not even a hidden one."""
     with pytest.raises(DataError) as caught:
-        import_set(folder, **asked)
+        import_set(folder, **options)
     assert [each.name for each in folder.parent.parent.iterdir()] == ["in"]
     return "\n".join(map(str, caught.value.args))
 
@@ -246,7 +246,7 @@ def test_a_source_without_a_class_is_refused_even_with_skip(good: Path) -> None:
 # --- left out
 
 
-def test_skip_leaves_out_broken_scenes_and_says_which(good: Path, tmp_path: Path, pristine: Path) -> None:
+def test_skip_leaves_out_broken_scenes_and_lists_them(good: Path, tmp_path: Path, pristine: Path) -> None:
     (good / "cubes/rgb/0001.png").write_bytes(b"")
     result = import_set(good, skip=True)
     assert result.scenes == 2 and result.notes == [
@@ -309,7 +309,7 @@ def test_a_broken_scene_of_a_subset_is_replaced_with_skip(good: Path) -> None:
 # --- the command
 
 
-def test_the_command_says_what_it_did_and_refuses_without_a_traceback(good: Path, tmp_path: Path) -> None:
+def test_the_command_reports_its_result_and_refuses_without_a_traceback(good: Path, tmp_path: Path) -> None:
     gone(good, "spheres/zenith.npy")
     command = [sys.executable, "-m", "pipeline", "import", str(good), str(tmp_path / "data")]
     command += ["--scenes", "2", "--known-angles"]

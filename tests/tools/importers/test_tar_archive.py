@@ -153,7 +153,7 @@ def member(name: str, **fields: object) -> Callable[[tarfile.TarFile], None]:
 
 
 def sparse(archive: tarfile.TarFile) -> None:
-    """A file that declares a terabyte in no bytes."""
+    """Add a file that declares a terabyte in no bytes."""
     fields = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(1 << 40)}
     add(archive, "cubes/rgb/9999.png", b"0\n".ljust(512, b"\0"), pax_headers=fields)
 
@@ -197,7 +197,7 @@ def test_a_hostile_archive_is_refused_before_anything_is_written(
     assert [each.name for each in tmp_path.iterdir()] == ["set.tar.gz"]
 
 
-def test_a_frame_that_says_it_is_large_is_not_read(raw_folder: Path, tmp_path: Path) -> None:
+def test_a_frame_that_declares_a_large_size_is_not_read(raw_folder: Path, tmp_path: Path) -> None:
     pack_tar(tmp_path / "set.tar", raw_folder, prefix="", mode="w")
     with tarfile.open(tmp_path / "set.tar", "a") as archive:
         add(archive, "cubes/rgb/0006.png", bytes((1 << 20) + 1))

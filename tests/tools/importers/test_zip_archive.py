@@ -153,7 +153,7 @@ def packed(method: int) -> Callable[[Path], object]:
 
 
 def encrypted(path: Path) -> None:
-    """The flag in the list of members alone: what an archive with a password says."""
+    """Set the flag of a password, in the list of members alone."""
     content = bytearray(add(path, ("cubes/rgb/9999.png", b"secret")).read_bytes())
     content[content.rindex(MEMBER_MAGIC) + 8] |= 1
     path.write_bytes(content)
@@ -165,13 +165,13 @@ def nameless(path: Path) -> None:
 
 
 def zero_byte(path: Path) -> None:
-    """Written by hand: zipfile cuts a name there."""
+    """Write a zero byte into a name by hand: zipfile cuts a name there."""
     content = add(path, ("cubes/rgb/X00.png", b"evil")).read_bytes()
     path.write_bytes(content.replace(b"cubes/rgb/X00.png", b"cubes/rgb/\x0000.png"))
 
 
 def bomb(path: Path) -> None:
-    """80 MB of zeros beside the set: never read, but no honest archive has such."""
+    """Write 80 MB of zeros beside the set: never read, but no honest archive has such."""
     add(path, ("cubes/notes.txt", bytes(80 << 20)))
 
 
@@ -217,7 +217,7 @@ def test_a_hostile_archive_is_refused_before_anything_is_written(
     assert [each.name for each in tmp_path.iterdir()] == ["set.zip"]
 
 
-def test_a_frame_that_says_it_is_large_is_not_read(raw_folder: Path, tmp_path: Path) -> None:
+def test_a_frame_that_declares_a_large_size_is_not_read(raw_folder: Path, tmp_path: Path) -> None:
     path = pack(tmp_path / "set.zip", raw_folder)
     add(path, ("cubes/rgb/0006.png", bytes((1 << 20) + 1)))
     source = open_source(str(path))
@@ -237,7 +237,7 @@ def test_a_frame_that_lies_about_its_size_gives_no_more_than_that(tmp_path: Path
 
 
 def crowd(path: Path, count: int) -> None:
-    """An archive of nothing but members' names, each its number. By hand: zipfile would take its time."""
+    """Write an archive of nothing but members' names, each its number; by hand, since zipfile is slow."""
     head, tail = MEMBER_MAGIC + bytes(24) + (8).to_bytes(2, "little"), bytes(16)
     members = b"".join(head + tail + b"%08d" % number for number in range(count))
     counts = 2 * min(count, 65534).to_bytes(2, "little")

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def checkpoints(prepared, tmp_path_factory) -> dict[str, Path]:
-    """Nets whose logits differ between the pairs."""
+    """Write checkpoints of nets whose logits differ between the pairs."""
     return write_checkpoints(tmp_path_factory.mktemp("checkpoints"), load_arrays(prepared, CPU), rescale=True)
 
 
@@ -81,8 +81,8 @@ def test_a_pair_is_found_once_and_what_fits_nothing_is_an_issue(raw_folder, tmp_
     notes = tmp_path / "empty" / "notes.txt"
     notes.parent.mkdir()
     notes.touch()
-    given = [home / "rgb/0002.png", home / "lidar/0002.npy", home / "lidar/0004.npy", notes.parent, notes]
-    found = list(find_files(given, ("rgb", "lidar")))
+    paths = [home / "rgb/0002.png", home / "lidar/0002.npy", home / "lidar/0004.npy", notes.parent, notes]
+    found = list(find_files(paths, ("rgb", "lidar")))
     assert found[:2] == [home / "rgb/0002.png", home / "rgb/0004.png"]
     assert len(list(find_files([home / "rgb/0002.png", home, raw_folder], ("rgb",)))) == 12
     assert [each.found for each in find_files([home / "sphere"], ("rgb",))] == ["nothing"]

@@ -14,7 +14,7 @@ from pipeline.tools.importers.source import Source, compute_fingerprint
 
 Archive = ZipArchive | TarArchive
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2")
-MAX_ARCHIVES = 64  # in one folder
+MAX_ARCHIVES = 64  # archives in one folder
 UNREADABLE_SUFFIXES = (".7z", ".rar", ".tar.xz", ".txz", ".tar.zst")
 UNREADABLE = {  # by their first bytes: compressed files that a message names
     b"7z\xbc\xaf'\x1c": "a 7z archive",

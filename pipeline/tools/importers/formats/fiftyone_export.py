@@ -22,7 +22,7 @@ from pipeline.tools.importers.formats.locate import numbers_differ
 from pipeline.tools.importers.formats.pointcloud import depth_from_points, read_pcd
 from pipeline.tools.importers.source import Source, compute_fingerprint, file_stamp, npy_bytes
 
-MAX_INFO_BYTES = 16 << 20  # of metadata.json, which holds saved views and the like too
+MAX_INFO_BYTES = 16 << 20  # size of metadata.json, which holds saved views too
 MAX_FRAME_BYTES = 4 * IMAGE_SIZE * IMAGE_SIZE + 1024  # an array of one frame with its header
 POINTS_NOTE = "ranges are rebuilt from points in space: equal to about 1e-5 of a unit, not to the bit"
 SEPARATOR = "#"  # between a JSON file and the part of it that is a member

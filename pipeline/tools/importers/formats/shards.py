@@ -1,4 +1,4 @@
-"""Rows of parquet files, read one by one in little memory as long as they are asked for roughly in their order."""
+"""Rows of parquet files, read one by one in little memory as long as they are requested roughly in their order."""
 
 import threading
 from collections import deque
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-BATCH_ROWS = 64  # decoded at a time
-MAX_VALUES = 2 * IMAGE_SIZE * IMAGE_SIZE  # in a column of one row
-CACHED_BATCHES = 4  # for threads that ask a little out of order
-BUFFER_BYTES = 1 << 20  # of a column, read from the disk at a time
+BATCH_ROWS = 64  # rows decoded at a time
+MAX_VALUES = 2 * IMAGE_SIZE * IMAGE_SIZE  # values in a column of one row
+CACHED_BATCHES = 4  # more than one, since threads read a little out of order
+BUFFER_BYTES = 1 << 20  # bytes of a column read from the disk at a time
 
 
 class Cell(NamedTuple):
@@ -81,7 +81,7 @@ class Shards:
             raise _damaged(path, error) from None
 
     def value(self, cell: Cell, columns: tuple[str, ...]) -> "pa.Scalar":
-        """Return one value. `columns` are decoded with it, since the next call probably asks for one of them."""
+        """Return one value. `columns` are decoded with it, since the next call probably needs one of them."""
         with self.lock:
             for start, batch in self.cache:
                 if self.position == (cell.path, cell.group, columns) and start <= cell.row < start + len(batch):

@@ -29,9 +29,9 @@ from pipeline.tools.importers.formats.archive_member import (
 )
 
 GZIP, BZIP2 = b"\x1f\x8b", b"BZh"
-USTAR = slice(257, 262)  # where a tar's first header says `ustar`
-MAX_HEADER_BYTES = 1 << 16  # of one member, long names and other attributes included
-SUFFIXES = tuple(SENSORS.values())  # of the members that are set aside
+USTAR = slice(257, 262)  # where a tar's first header has `ustar`
+MAX_HEADER_BYTES = 1 << 16  # headers of one member, with long names and other attributes
+SUFFIXES = tuple(SENSORS.values())  # suffixes of the members that are copied to the temporary file
 
 
 def is_tar(start: bytes) -> bool:
@@ -48,7 +48,7 @@ class TarArchive:
         self.frames = tempfile.TemporaryFile()
 
     def members(self) -> list[Member]:
-        """Return its files. Raises DataError for a damaged archive and for all members that are not to be trusted."""
+        """Return the files of the archive. Raises DataError if it is damaged, and for all members not to be trusted."""
         try:
             with self.path.open("rb") as file, _unpack(file) as unpacked:
                 stream = _Stream(self.path, unpacked)

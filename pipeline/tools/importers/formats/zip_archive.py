@@ -23,7 +23,7 @@ from pipeline.tools.importers.formats.archive_member import (
     require_frame_size,
 )
 
-MAX_DIRECTORY_BYTES = 24 << 20  # of the archive's own list of members; a whole set's has about 5 million
+MAX_DIRECTORY_BYTES = 24 << 20  # size of the archive's list of members; that of a whole set has about 5 million bytes
 MEMBER_MAGIC = b"PK\x01\x02"  # begins each entry of the list of members
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others can unpack a few bytes to any amount at once
 
@@ -44,7 +44,7 @@ class ZipArchive:
             raise DataError(Issue("not-a-zip", path, found, "a whole zip archive", hint)) from None
 
     def members(self) -> Iterator[Member]:
-        """Yield its files. Raises DataError with all members that are not to be trusted."""
+        """Yield the files of the archive. Raises DataError with all members that are not to be trusted."""
         infos = self.zip.infolist()
         issues = list(islice((issue for info in infos for issue in self._check(info)), MAX_ISSUES))
         unpacked, packed = sum(info.file_size for info in infos), self.path.stat().st_size
