@@ -43,11 +43,12 @@ def test_one_seed_allows_no_verdict():
     assert finding.outcome == "untested" and finding.values["p"] is None
 
 
-def test_the_cheapest_is_sought_among_what_is_not_worse():
-    level, worse = (best_fusion(comparison(outcome)).values for outcome in (LEVEL, "worse"))
-    assert level["smallest"] == {"cell": "rgb-maxpool", "cost": 700, "ratio": 0.35}
-    assert level["quickest"] == {"cell": "rgb-maxpool", "cost": 0.9, "ratio": 0.45}
-    assert worse["smallest"] == {"cell": "late-maxpool", "cost": 2000, "ratio": 1.0}
+def test_the_cheapest_is_sought_among_cells_that_lose_at_most_a_hundredth():
+    good = best_fusion(comparison(LEVEL, gap=-0.001, width=0.008)).values
+    assert good["smallest"] == {"cell": "rgb-maxpool", "cost": 700, "ratio": 0.35}
+    assert good["quickest"] == {"cell": "rgb-maxpool", "cost": 0.9, "ratio": 0.45}
+    for study in (comparison("worse"), comparison(LEVEL, gap=0.0, width=0.011)):  # the second may lose more
+        assert best_fusion(study).values["smallest"] == {"cell": "late-maxpool", "cost": 2000, "ratio": 1.0}
 
 
 # --- a second sensor

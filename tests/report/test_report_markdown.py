@@ -111,9 +111,9 @@ def test_every_answer_has_its_number_its_chance_and_its_verdict():
         (comparison("worse"), "is **better** than the other cell (smallest p = 0.0031)", "For accuracy take `late-max"),
         (comparison("better"), "but `rgb-maxpool` did **better** on the test", "For accuracy take `rgb-maxpool`."),
         (
-            comparison(LEVEL, 0.4),
+            comparison(LEVEL, 0.4, gap=-0.001, width=0.008),
             "The other cell cannot be told from `late-maxpool`",
-            "Choose by cost: `rgb-maxpool` is both",
+            "Choose by cost among the cells that are as good: `rgb-maxpool` is both",
         ),
         (comparison(LEVEL, None, None), "**no test** against 1 other cell is possible", "Train more seeds before"),
         (LONE, "it is the only cell, so that there is nothing to compare", "Add a cell to the matrix"),

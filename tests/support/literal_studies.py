@@ -13,17 +13,17 @@ def cell(accuracy, half=0.01, **more):
     return usual | {"accuracy": accuracy, "accuracy_ci95": half} | more
 
 
-def verdict(gap, outcome, p):
-    return Verdict(Difference(gap, None if p is None else 0.015, p), p, outcome)
+def verdict(gap, outcome, p, width=0.015):
+    return Verdict(Difference(gap, None if p is None else width, p), p, outcome)
 
 
-def comparison(outcome="worse", p=0.0031, half=0.01):
+def comparison(outcome="worse", p=0.0031, half=0.01, gap=-0.04, width=0.015):
     """Return a fusion that leads by validation loss, beside RGB alone."""
     cells = {
         "late-maxpool": cell(0.95, half, val_loss=0.111),
         "rgb-maxpool": cell(0.91, half, parameters=700, seconds_per_epoch=0.9),
     }
-    return Comparison(cells, "late-maxpool", {"rgb-maxpool": verdict(-0.04, outcome, p)})
+    return Comparison(cells, "late-maxpool", {"rgb-maxpool": verdict(gap, outcome, p, width)})
 
 
 def ablation(outcome="worse", p=0.0031, half=0.01):
