@@ -43,15 +43,17 @@ course full: $(READY)
 	python -m pipeline preset $@
 	$(MAKE) run
 
+# as many tests at a time as there are cores; those that need exact clocks run alone
 test: $(READY) lint
-	python -m pytest
+	python -m pytest -n auto --dist worksteal -m "not environment"
+	python -m pytest -m environment
 
 # FiftyOne is an extra of several GB with an environment of its own; the tests of its App need Chromium and chromedriver
 test-explore: .venv-explore/ready
 	.venv-explore/bin/python -m pytest tests/explore
 
 check: $(READY) lint
-	python -m pytest -m "not slow"
+	python -m pytest -n auto --dist worksteal -m "not slow and not environment"
 
 lint: $(READY)
 	ruff check .

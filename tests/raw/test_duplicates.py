@@ -117,6 +117,7 @@ def test_frames_that_show_nothing_or_are_broken_are_not_copies() -> None:
     assert codes(stats, [0] * 4, [0, 1, 2, 0]) == []
 
 
+@pytest.mark.slow
 def test_a_folder_of_nearly_equal_frames_is_no_more_work_than_another() -> None:
     count = 20_000
     stats = distinct(count)

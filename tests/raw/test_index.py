@@ -30,6 +30,7 @@ def add_as_links(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return add
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "configure", ["true", "dvc cache dir ../shared-cache", "dvc cache dir --local ../shared-cache"]
 )
@@ -39,6 +40,7 @@ def test_links_into_dvcs_cache_are_no_issue(add_as_links: Callable, configure: s
     assert report.issues == [] and report.usable_rows().all() and len(list_pairs(data)) == 6
 
 
+@pytest.mark.slow
 def test_other_links_out_of_the_folder_are_an_issue_in_a_dvc_project_too(add_as_links: Callable) -> None:
     data = add_as_links()
     outside = Path("elsewhere.png")
@@ -48,12 +50,14 @@ def test_other_links_out_of_the_folder_are_an_issue_in_a_dvc_project_too(add_as_
     assert [(issue.code, issue.path) for issue in index_folder(data).issues] == [("link-outside", data / faults.RGB)]
 
 
+@pytest.mark.slow
 def test_a_link_into_an_emptied_cache_is_broken(add_as_links: Callable) -> None:
     data = add_as_links()
     Path(data, faults.RGB).resolve().unlink()
     assert [(issue.code, issue.path) for issue in index_folder(data).issues] == [("broken-link", data / faults.RGB)]
 
 
+@pytest.mark.slow
 def test_the_cache_of_another_project_is_outside(add_as_links: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     """A configuration that comes with the data may not declare links safe."""
     data = add_as_links().absolute()

@@ -41,6 +41,7 @@ def test_a_good_folder_has_no_finding(good: Path) -> None:
     assert format_report(report) == f"{good}: 6 pairs, no issues found"
 
 
+@pytest.mark.slow
 def test_two_thousand_good_pairs_have_no_finding(tmp_path: Path) -> None:
     simulate(tmp_path / "set", scenes=1000, seed=11)
     report = validate_folder(

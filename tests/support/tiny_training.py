@@ -63,3 +63,15 @@ def family(pid: int | None = None) -> list[psutil.Process]:
 
 def all_end(processes: list[psutil.Process], seconds: float) -> bool:
     return not psutil.wait_procs(processes, timeout=seconds)[1]
+
+
+def fill_and_train(folder: Path) -> float:
+    def fill() -> None:
+        """Take what room there is, in the middle of the run."""
+        time.sleep(1)
+        try:
+            Path("disk/filler").write_bytes(bytes(2**21))
+        except OSError:
+            pass
+
+    return train(folder, fill)

@@ -4,8 +4,6 @@ import errno
 import os
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
@@ -81,26 +79,15 @@ def test_a_folder_that_accepts_no_file(home, monkeypatch, capsys, number):
     assert f"wandb is off for a/b: OSError [Errno {number}]" in warning and runs(home) == []
 
 
+@pytest.mark.environment
 @pytest.mark.skipif(not mounts(), reason="this system lets nobody mount a file system")
 @pytest.mark.parametrize("options", ["ro", "size=64k", "size=1100k"])
 def test_a_file_system_that_accepts_no_file(home, options):
     """A real one: read-only, full from the start, or full before the run ends."""
     (home / "disk").mkdir()
-    code = "import test_wandb_run as t; t.fill_and_train(t.CELL)"
+    code = "import tiny_training as t; t.fill_and_train(t.CELL)"
     mount = f"mount -t tmpfs -o {options} none disk && WANDB_DIR=disk {sys.executable} -c '{code}'"
     inside = os.environ | {"PYTHONPATH": PATHS}
     done = subprocess.run([*APART, mount], env=inside, capture_output=True, text=True)
     assert done.returncode == 0 and untouched(CELL), done.stderr
     assert done.stderr.count("warning: wandb is off for a/b: OSError") == 1 and "Traceback" not in done.stderr
-
-
-def fill_and_train(folder: Path) -> float:
-    def fill() -> None:
-        """Take what room there is, in the middle of the run."""
-        time.sleep(1)
-        try:
-            Path("disk/filler").write_bytes(bytes(2**21))
-        except OSError:
-            pass
-
-    return train(folder, fill)

@@ -150,6 +150,7 @@ def test_parquet_of_something_else_holds_no_set(tmp_path: Path) -> None:
         open_source(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_value_without_end_is_refused_undecoded(tmp_path: Path) -> None:
     """Fifty million equal numbers, in few bytes."""
     values = pa.array(np.full(5 * 10**7, 50, np.float32))

@@ -254,6 +254,7 @@ def test_a_crowd_of_members_takes_no_memory(tmp_path: Path, count: int, words: s
     assert words in message and peak < MAX_MEMORY
 
 
+@pytest.mark.slow
 def test_bombs_take_no_memory(tmp_path: Path) -> None:
     """A quarter of a gigabyte in one member, and 50 MB in each of four."""
     packer = io.BytesIO()
