@@ -1,6 +1,6 @@
 """Weights of trained nets as files.
 
-Checkpoints are safetensors files: nothing in them can run, and equal weights give equal bytes.
+Checkpoints are safetensors files: nothing in them can run, and equal weights of one version give equal bytes.
 """
 
 import json
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from pipeline.core.device import Net, build_seeded, to_device
 from pipeline.core.errors import PipelineError
@@ -19,8 +21,6 @@ from pipeline.version import __version__
 
 def save_checkpoint(path: Path, weights: dict, about: dict) -> None:
     """Save tensors together with `about`: how to rebuild the net, as JSON. The project's version is added to it."""
-    from safetensors.torch import save_file  # torch is slow to import, and readers of tables do without it
-
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with atomic(path) as part:
         # one metadata key: safetensors does not promise an order of several, and the bytes should repeat
@@ -35,8 +35,6 @@ def save_checkpoints(folder: Path, models: Mapping[int, Any], about: dict) -> No
 
 def load_checkpoint(path: Path) -> tuple[dict, dict]:
     """Return the tensors on the CPU, and `about`; raises PipelineError if the file is absent or not a checkpoint."""
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["about"])

@@ -1,17 +1,9 @@
-"""Git by its command line: the output of a command, and the files of a commit."""
+"""The files of a commit, by Git's command line."""
 
 import io
-import subprocess
 import tarfile
 
-
-def run_git(*words: str) -> bytes | None:
-    """Return the output of a Git command; None if it fails, or without a repository, or without Git."""
-    try:
-        done = subprocess.run(["git", *words], capture_output=True)
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None
+from pipeline.tracking.provenance import run_git
 
 
 def read_files(commit: str, *paths: str) -> dict[str, str]:

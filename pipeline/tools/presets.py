@@ -16,7 +16,8 @@ from pipeline.config.params import parse_params
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import write_text
 from pipeline.raw.format import require_absent
-from pipeline.tools.git import read_files, run_git
+from pipeline.tools.git import read_files
+from pipeline.tracking.provenance import run_git
 
 PARAMS = Path("params.yaml")
 BACKUP = Path("params.default.yaml")  # the default parameters, where Git has none

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 CODE = ("pipeline", "stages", "params.yaml", "dvc.yaml", "data.dvc", "requirements.txt")  # results depend on these
+GIT_TIMEOUT_S = 10
 UNKNOWN = "unknown"
 
 
@@ -44,20 +45,23 @@ def data_hash(lock: Path = Path("dvc.lock")) -> str:
 
 
 def _read_commit() -> dict[str, Any]:
-    if not _git("ls-tree", "HEAD", "dvc.yaml"):  # no Git here, or the repository of something around this project
-        return {}
-    lines = _git("--no-optional-locks", "status", "--porcelain=v2", "--branch", "--", *CODE).splitlines()
+    if not run_git("ls-tree", "HEAD", "dvc.yaml", timeout_s=GIT_TIMEOUT_S):
+        return {}  # no Git here, or the repository of something around this project
+    status = run_git(
+        "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--", *CODE, timeout_s=GIT_TIMEOUT_S
+    )
+    lines = (status or b"").decode(errors="replace").splitlines()
     oid = next((line.split()[-1] for line in lines if line.startswith("# branch.oid")), None)
     return {"commit": oid, "dirty": any(not line.startswith("#") for line in lines)} if oid else {}
 
 
-def _git(*arguments: str) -> str:
-    """Return the output of Git; "" if it fails or is not installed."""
+def run_git(*arguments: str, timeout_s: float | None = None) -> bytes | None:
+    """Return the output of a Git command; None if it fails, takes longer than `timeout_s`, or Git is not installed."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(["git", *arguments], capture_output=True, timeout=timeout_s)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+        return None
+    return done.stdout if done.returncode == 0 else None
 
 
 def _read_data() -> dict[str, str]:

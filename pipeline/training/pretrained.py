@@ -14,7 +14,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.memory import peak_memory
 from pipeline.training.loop import FitResult, LogFn, Task, timing_metrics
 
-_FIX = "give the course's lidar_cnn.pt, or set lidar.branch and lidar.head to the net of your file"
+_FIX = "give the course's lidar_cnn.pt, or set lidar.channels and lidar.head_dims to the net of your file"
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -12,7 +12,8 @@ import yaml
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.runs import RUNS
-from pipeline.tools.git import read_files, run_git
+from pipeline.tools.git import read_files
+from pipeline.tracking.provenance import run_git
 
 WORKSPACE = "workspace"
 LOCK = "dvc.lock"
