@@ -73,6 +73,8 @@ class Counts:
 
 @dataclass(frozen=True, config=STRICT)
 class Prepare:
+    """How raw scenes are split and what becomes of broken ones."""
+
     split: Literal["scene", "course", "stratified"]
     fractions: Fractions
     scene_counts: Counts | None
@@ -84,6 +86,8 @@ class Prepare:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Fusion(Recipe):
+    """The recipe of all cells, and the widths of every fusion net."""
+
     nets: Nets
 
 
@@ -114,6 +118,8 @@ class Faults:
 
 @dataclass(frozen=True, config=STRICT)
 class Stress:
+    """The test scenes, and the sensor faults that trained cells meet on them."""
+
     scenes: PositiveInt
     seed: Seed
     faults: Faults
@@ -128,6 +134,8 @@ class Training(Recipe):
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Lidar(Training):
+    """The LiDAR classifier: its widths and its training, or a file of weights."""
+
     weights: str | None  # a file of weights instead of a training
     channels: Channels
     head_dims: Dims
@@ -142,6 +150,8 @@ class Lidar(Training):
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Cilp(Training):
+    """Two contrastive embedders of equal widths, and the temperature that they start from."""
+
     batch_size: EvenInt  # a cube and its sphere stay together
     channels: Channels
     norm: NormName
@@ -152,17 +162,23 @@ class Cilp(Training):
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Project(Training):
+    """The projector from RGB embeddings to LiDAR features."""
+
     hidden_dims: Dims
 
 
 @dataclass(frozen=True, config=STRICT)
 class Classify:
+    """The training of each tuning of the RGB classifier."""
+
     projector_only: Training
     full: Training
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Labels(Training):
+    """Tuning and training from scratch on few labels, in epochs of at least `min_steps_per_epoch` batches."""
+
     min_steps_per_epoch: PositiveInt
     label_counts: Annotated[list[EvenInt], AfterValidator(distinct)]
 

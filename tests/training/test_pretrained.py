@@ -56,7 +56,10 @@ def without(name: str) -> dict:
 
 
 BROKEN = {
-    "a missing key": (without("embedder.6.bias"), r"embedder\.6\.bias is missing; expected float32 \(200,\); .*lidar\.channels and lidar\.head_dims"),
+    "a missing key": (
+        without("embedder.6.bias"),
+        r"embedder\.6\.bias is missing; expected float32 \(200,\); .*lidar\.channels and lidar\.head_dims",
+    ),
     "another shape": (
         course_weights() | {"embedder.3.weight": torch.zeros(100, 50, 5, 5)},
         r"embedder\.3\.weight is float32 \(100, 50, 5, 5\); expected float32 \(100, 50, 3, 3\)",
