@@ -20,6 +20,7 @@ RENAMED = {
     "steps": ("min_steps_per_epoch",),
     "warmup": ("warmup_fraction",),
 }
+MAX_KEYS = 3  # listed of those that share a suggestion
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 NO_SECTION = ("dataclass_type", "dict_type")
 
@@ -84,7 +85,7 @@ def _known_keys(section: Sequence[str], schema: Mapping[str, Any]) -> list[str]:
 
 
 def _join(suggestions: Sequence[Suggestion]) -> list[str]:
-    """Return a sentence for each pair of found and known key, with every section in which the found key stands."""
+    """Return a sentence for each pair of found and known key, with the sections in which the found key stands."""
     sections: dict[tuple[str, str], list[str]] = {}
     for section, found, known in suggestions:
         sections.setdefault((found, known), []).append(section)
@@ -92,7 +93,8 @@ def _join(suggestions: Sequence[Suggestion]) -> list[str]:
 
 
 def _ask(found: str, known: str, sections: Sequence[str]) -> str:
-    keys = ", ".join(section + found for section in sections)
     if len(sections) == 1:
-        return f"{keys} is not a known key: did you mean {sections[0]}{known}?"
-    return f"{keys} are not known keys: did you mean {known}?"
+        return f"{sections[0]}{found} is not a known key: did you mean {sections[0]}{known}?"
+    keys, more = [section + found for section in sections[:MAX_KEYS]], len(sections) - MAX_KEYS
+    listed = ", ".join(keys) + (f" and {more} more" if more > 0 else "")
+    return f"{listed} are not known keys: did you mean {known}?"

@@ -174,8 +174,8 @@ def test_a_wrong_preset_is_one_line_and_changes_nothing(
 def test_old_parameters_are_refused_by_what_their_keys_are_called_now(repository: Path) -> None:
     PARAMS.write_text(PARAMS.read_text().replace("batch_size:", "batch:"))
     shell(repository, "git commit -qam old")
-    keys = "fusion.batch, curve.batch, lidar.batch, cilp.batch, project.batch, classify.projector_only.batch, "
-    with pytest.raises(PipelineError, match=f"^params.yaml: {keys}.* are not known keys: did you mean batch_size"):
+    keys = "fusion.batch, curve.batch, lidar.batch and 5 more"
+    with pytest.raises(PipelineError, match=rf"^params.yaml: {keys} are not known keys: did you mean batch_size\?"):
         apply_preset("course")
 
 
