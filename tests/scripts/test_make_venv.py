@@ -1,5 +1,6 @@
 """`make setup` takes a Python of the range, prints one line if there is none, and remakes a wrong environment."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,9 @@ def fake_python(path: Path, minor: str) -> Path:
 
 def setup(folder: Path, *arguments: str) -> tuple[int, str]:
     """Run `make setup`; return its exit code and the first line of its errors."""
-    done = subprocess.run(["make", "setup", *arguments], cwd=folder, capture_output=True, text=True)
+    outer = {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "VENV", "PYTHON"}  # of the make that runs the tests
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
+    done = subprocess.run(["make", "setup", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
     return done.returncode, (done.stderr.splitlines(keepends=True) or [""])[0]
 
 

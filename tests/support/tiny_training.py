@@ -57,8 +57,18 @@ def warnings(capsys) -> list[str]:
 
 
 def family(pid: int | None = None) -> list[psutil.Process]:
-    """Return every process that one has started (this one, without `pid`), and those that they started."""
-    return psutil.Process(pid).children(recursive=True)
+    """Return every process that one has started (this one, without `pid`), and those that they started.
+
+    Helpers of multiprocessing, which earlier tests have left for the whole process, do not count.
+    """
+    return [process for process in psutil.Process(pid).children(recursive=True) if not _is_resource_tracker(process)]
+
+
+def _is_resource_tracker(process: psutil.Process) -> bool:
+    try:
+        return any("resource_tracker" in word for word in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def all_end(processes: list[psutil.Process], seconds: float) -> bool:
