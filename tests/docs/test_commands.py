@@ -78,7 +78,7 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "python -m pipeline check data --json": Run('"pairs"'),
     "python -m pipeline simulate data --scenes 1000 --seed 0": Run("3 scenes", ABSENT, ("1000", "3")),
     "python -m pipeline data": ProvedBy("test_an_absent_data_set_is_simulated_as_pinned"),
-    "python -m pipeline explore data --checkpoint $NET": Marked(),
+    "python -m pipeline explore data --checkpoint runs/classify/full/models/seed0.safetensors": Marked(),
     "python -m pipeline explore data --export set": Marked(),
     "dvc add data": Run(before="rm data.dvc"),
     # nets
@@ -100,7 +100,9 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "dvc exp run -S fusion.lr=3e-4": QUEUED,
     "dvc exp show --only-changed --drop '^(runs|data|pipeline|stages)'": QUEUED,
     "python -m pipeline best": QUEUED,
-    "git restore . && dvc checkout": ProvedBy("test_one_cells_parameter_reruns_that_cell_and_its_readers"),
+    "git restore params.yaml dvc.lock runs && dvc checkout": ProvedBy(
+        "test_going_back_to_the_baseline_keeps_every_other_edit"
+    ),
     "dvc exp run -S matrix.late-strided.epochs=12": ProvedBy("test_an_experiment_is_a_group_even_in_the_queue"),
     "dvc exp run -S '+matrix.early-strided={fusion: early, downsample: strided, epochs: 6}'": ProvedBy(
         "test_a_cell_that_is_added_is_the_only_one_trained"
@@ -126,6 +128,7 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "python -m benchmarks.prepare --scenes 10000": Help(),
     "python -m benchmarks.latency runs/classify/full/models/seed0.safetensors": Help(),
     "python -m benchmarks.tracking --cell late-maxpool --rounds 6": Help(),
+    "python -m benchmarks.significance": Help(),
     # Docker
     "docker build --tag rgb-lidar-cilp .": Marked(),
     "docker build --build-arg BASE_IMAGE=debian:trixie-slim --tag rgb-lidar-cilp .": Marked(),
@@ -211,6 +214,16 @@ def test_a_benchmark_knows_its_options(text: str) -> None:
     command, environment = [sys.executable, "-m", module, "--help"], os.environ | {"COLUMNS": "200"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and all(option in done.stdout for option in options), done.stderr
+
+
+@pytest.mark.slow
+def test_going_back_to_the_baseline_keeps_every_other_edit(finished: Path, tmp_path: Path) -> None:
+    lab = Path(shutil.copytree(finished / "lab", tmp_path / "lab"))
+    for name in ("params.yaml", "dvc.lock", "runs/metrics.json", "pipeline/version.py"):
+        with (lab / name).open("a") as file:
+            file.write("\n")
+    shell(lab, "git restore params.yaml dvc.lock runs && dvc checkout")
+    assert shell(lab, "git status --short") == " M pipeline/version.py\n"
 
 
 @pytest.mark.slow

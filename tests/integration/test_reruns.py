@@ -1,11 +1,13 @@
-"""What an edit reruns: one byte more in a file of each room, compared with the table of docs/architecture.md."""
+"""What an edit reruns: one byte more in a file of each room. The table of docs/architecture.md has the same stages."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from support.commands import set_params, shell
+from support.commands import ROOT, STAGES, set_params, shell
+from support.documents import rows
 from support.projects import copy_project
 
 pytestmark = pytest.mark.slow
@@ -55,6 +57,24 @@ def test_an_edit_reruns_the_stages_that_use_the_room(edited, name):
         assert changed_stages(edited) == EDITS[name]
     finally:
         path.write_bytes(before)
+
+
+def documented_reruns() -> dict[str, set[str]]:
+    """Return the stages of each row of the page's table that names a file or a room in brackets."""
+    named = {"all": set(STAGES), "all but prepare": set(STAGES) - {"prepare"}, "none": set()}
+    table = rows(ROOT / "docs" / "architecture.md", "an edit of")
+    places = {re.search(r"\(`(.+)`\)", edit): stages for edit, stages in table}
+    return {
+        f"pipeline/{place[1]}": named.get(stages, set(stages.split(", "))) for place, stages in places.items() if place
+    }
+
+
+def test_the_page_lists_these_reruns():
+    table = documented_reruns()
+    edits = {name: stages for name, stages in EDITS.items() if name.startswith("pipeline/")}
+    listed = {name: [table[place] for place in table if name.startswith(place)] for name in edits}
+    assert listed == {name: [stages] for name, stages in edits.items()}
+    assert [place for place in table if not any(name.startswith(place) for name in edits)] == []
 
 
 def test_a_parameter_reruns_who_declares_it(edited):
