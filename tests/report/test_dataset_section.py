@@ -44,7 +44,7 @@ def rows(table: str) -> dict[str, list[str]]:
 
 def text(chance: float = 0.5, **changes) -> str:
     values = data_values(DATA | changes, BASELINES, chance)
-    return render("data.md.j2", data=values | {"table": "", "baseline_table": "", "max_frames": 1000})
+    return render("data.md.j2", data=values | {"table": "", "baseline_table": ""})
 
 
 def test_the_table_of_contents():
@@ -109,7 +109,6 @@ def test_warnings_are_counted_and_copies_have_sentences_of_their_own():
 
 def test_what_a_net_has_to_beat():
     assert data_values(DATA, BASELINES, 0.5)["best_baseline"] == {
-        "measure": "returns",
         "accuracy": 0.91,
         "above_chance": True,
     }

@@ -27,10 +27,9 @@ DATA = {
     "warnings": {},
     "duplicates": 0,
     "near_duplicates": 0,
-    "best_baseline": {"measure": "returns", "accuracy": 0.91, "above_chance": True},
+    "best_baseline": {"accuracy": 0.91, "above_chance": True},
     "table": "",
     "baseline_table": "",
-    "max_frames": 1000,
 }
 FUSION = {
     "base": "maxpool",

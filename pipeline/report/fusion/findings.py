@@ -3,18 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.report.cells import Metrics, best_cell
+from pipeline.report.cells import Metrics, best_cell, downsample_name, fusion_name
 from pipeline.report.findings import Finding, is_above, is_tested, smallest_p, widest_interval, with_outcome
 from pipeline.report.fusion.comparisons import Ablation, Comparison, Stress
 from pipeline.report.significance import BETTER, LEVELLED, WORSE, Verdict
 
 SENSORS = {"rgb": "RGB", "lidar": "LiDAR"}  # fusions that see one sensor
 MARGIN = 0.01  # of accuracy: the loss that a cheaper cell may have, by its 95% interval
-
-
-def fusion_name(cell: str) -> str:
-    """Return the fusion of a cell's name."""
-    return cell.split("-")[0]
 
 
 def best_fusion(study: Comparison) -> Finding:
@@ -82,7 +77,6 @@ def second_sensor(study: Comparison) -> Finding | None:
     outcomes = {BETTER: "helps" if sign > 0 else "hurts", WORSE: "hurts" if sign > 0 else "helps", LEVELLED: "level"}
     values = {
         "fusion": fusion,
-        "fusion_metrics": study.cells[fusion],
         "single": alone,
         "single_metrics": study.cells[alone],
         "sensor": SENSORS[fusion_name(alone)],
@@ -101,14 +95,14 @@ def downsampling(study: Ablation) -> Finding | None:
     bases = {name: group[0] for group in study.groups.values() for name in group[1:]}
     variants: dict[str, list[str]] = {}
     for name in bases:
-        variants.setdefault(name.split("-")[1], []).append(name)
+        variants.setdefault(downsample_name(name), []).append(name)
     chance = study.cells[next(iter(bases))]["chance"]
     if not any(is_above(metrics, "accuracy", chance) for metrics in study.cells.values()):
         outcome = "chance"
     else:
         outcome = "tested" if is_tested(study.verdicts) else "untested"
     values = {
-        "base": next(iter(bases.values())).split("-")[1],
+        "base": downsample_name(next(iter(bases.values()))),
         "variants": [_variant(study, name, {cell: bases[cell] for cell in cells}) for name, cells in variants.items()],
         "chance": chance,
     }

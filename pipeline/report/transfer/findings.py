@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.report.findings import Finding, are_apart, is_above
 from pipeline.report.text import Metrics
-from pipeline.report.transfer.nets import CHAINS, FULL, NETS, PRETRAINED, PROJECTOR_ONLY
+from pipeline.report.transfer.nets import FULL, NETS, PRETRAINED, PROJECTOR_ONLY
 
 # the course's marks, as evaluation/assessment.py has them
 PASS_LOSS = 3.5
@@ -17,14 +17,13 @@ MARKS = {"pass_loss": PASS_LOSS, "loss_points": LOSS_POINTS, "min_accuracy": MIN
 
 def rgb_alone(evaluated: Mapping[str, Any], chance: float) -> Finding:
     """Find out how well CILP retrieves and what RGB alone then classifies, zero-shot and tuned."""
-    trained, untrained = evaluated["trained"], evaluated["untrained"]
+    trained = evaluated["trained"]
     cilp, classifier = trained["cilp"], trained[f"classify/{PROJECTOR_ONLY}"]
     zero_shot = {key: classifier.get(f"zero_shot_{key}") for key in ("accuracy", "accuracy_ci95")}
     retrieves = is_above(cilp, "top1", cilp["chance_top1"])
     classifies = is_above(zero_shot, "accuracy", chance)
     values = {
         "cilp": cilp,
-        "untrained_top1": untrained["cilp"]["top1"],
         "retrieves": retrieves,
         "zero_shot": zero_shot,
         "classifies": classifies,
@@ -37,8 +36,6 @@ def rgb_alone(evaluated: Mapping[str, Any], chance: float) -> Finding:
             }
             for name in (PROJECTOR_ONLY, FULL)
         ],
-        "lidar": trained["lidar"],
-        "r2": trained["project"],
         "one_seed": zero_shot["accuracy_ci95"] is None,
         "chance": chance,
     }
@@ -86,15 +83,12 @@ def _lead(labels: Mapping[str, Any], count: str, rival: str) -> float:
 
 def course_mark(evaluated: Mapping[str, Any]) -> Finding:
     """Find out whether untrained nets pass the course's mark for the contrastive loss."""
-    marks = evaluated["assessment"]
     untrained: Metrics = evaluated["untrained"]["cilp"]
     values = {
         "loss": untrained["course_loss"],
         "trained_loss": evaluated["trained"]["cilp"],
         "chance_loss": untrained["course_chance_loss"],
-        "points": marks["untrained"]["points"],
-        "passed": {CHAINS[name]: mark["passed"] for name, mark in marks.items() if name != "untrained"},
-        "seeds": len(marks["untrained"]["points"]),
+        "points": evaluated["assessment"]["untrained"]["points"],
         **MARKS,
     }
     return Finding("course_mark", "the-courses-marks", "empty" if values["loss"] < PASS_LOSS else "selective", values)
