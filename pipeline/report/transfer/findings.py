@@ -1,6 +1,7 @@
 """The findings of the transfer chain: RGB alone in LiDAR's space, few labels, the course's mark."""
 
 from collections.abc import Mapping
+from math import log
 from typing import Any
 
 from pipeline.report.findings import Finding, are_apart, is_above
@@ -12,7 +13,16 @@ PASS_LOSS = 3.5
 LOSS_POINTS = 5
 MIN_ACCURACY = 0.95
 PASS_POINTS = 9
+NUM_BATCHES = 5  # of BATCH_SIZE pairs
+BATCH_SIZE = 32
 MARKS = {"pass_loss": PASS_LOSS, "loss_points": LOSS_POINTS, "min_accuracy": MIN_ACCURACY, "pass_points": PASS_POINTS}
+MAX_POINTS = LOSS_POINTS + NUM_BATCHES
+SCHEME = MARKS | {
+    "num_batches": NUM_BATCHES,
+    "batch_size": BATCH_SIZE,
+    "max_points": MAX_POINTS,
+    "chance_loss": log(BATCH_SIZE),
+}  # the marks as the text explains them
 
 
 def rgb_alone(evaluated: Mapping[str, Any], chance: float) -> Finding:
@@ -44,7 +54,8 @@ def rgb_alone(evaluated: Mapping[str, Any], chance: float) -> Finding:
 
 
 def few_labels(labels: Mapping[str, Any]) -> Finding:
-    """Find out whether pretraining pays with the fewest labels, and from how many on training from scratch is level.
+    """Find out whether pretraining pays with the fewest labels, and from how many on the two are not
+    distinguishable.
 
     At each number of labels the net from scratch stands beside the most accurate pretrained net. It is behind where
     its interval lies wholly below the other.
@@ -61,14 +72,14 @@ def few_labels(labels: Mapping[str, Any]) -> Finding:
         outcome = "untested"
     else:
         outcome = "pays" if fewest in behind else "ahead" if _lead(labels, fewest, rivals[fewest]) > 0 else "level"
-    level_from = counts[counts.index(behind[-1]) + 1] if behind and behind[-1] != counts[-1] else None
+    overlap_from = counts[counts.index(behind[-1]) + 1] if behind and behind[-1] != counts[-1] else None
     values = {
         "fewest": int(fewest),
         "most": int(counts[-1]),
         "scratch": scratch,
         "rival": NETS[rivals[fewest]],
         "rival_metrics": rival,
-        "level_from": None if level_from is None else int(level_from),
+        "overlap_from": None if overlap_from is None else int(overlap_from),
         "behind": [int(count) for count in behind],
         "chance": labels["chance"],
     }
@@ -89,6 +100,7 @@ def course_mark(evaluated: Mapping[str, Any]) -> Finding:
         "trained_loss": evaluated["trained"]["cilp"],
         "chance_loss": untrained["course_chance_loss"],
         "points": evaluated["assessment"]["untrained"]["points"],
-        **MARKS,
+        "max_points": MAX_POINTS,
+        "pass_loss": PASS_LOSS,
     }
     return Finding("course_mark", "the-courses-marks", "empty" if values["loss"] < PASS_LOSS else "selective", values)
