@@ -32,9 +32,9 @@ def main() -> None:
     text = report_markdown(data, fusion, transfer, len(params.seeds))
     write_text(folder / "report.md", text)
     write_text(folder / "report.html", html(text, folder, TITLE))
-    accuracies = evaluated["accuracies"]
-    write_text(folder / "model_card.md", model_cards(fusion["leader"], params.seeds[0], prepared, accuracies))
-    write_json(folder / "summary.json", summary(read_metrics(list(params.matrix)), evaluated))
+    accuracies, leader = evaluated["accuracies"], fusion["leader"]
+    write_text(folder / "model_card.md", model_cards(leader, params.seeds[0], prepared, accuracies))
+    write_json(folder / "summary.json", summary(leader, read_metrics([leader])[leader], evaluated))
     print(f"report: {folder / 'report.html'}")
 
 

@@ -65,6 +65,16 @@ def scene_scores(names: Sequence[str], test_set: TestSet) -> dict[str, np.ndarra
     return {name: mean_by_scene(is_correct(read_logits(name), test_set.label), test_set.scene) for name in names}
 
 
+def fusion_name(cell: str) -> str:
+    """Return the fusion of a cell's name, which is `fusion-downsample`."""
+    return cell.split("-")[0]
+
+
+def downsample_name(cell: str) -> str:
+    """Return the downsampling of a cell's name, which is `fusion-downsample`."""
+    return cell.split("-")[1]
+
+
 def base_downsample(matrix: Matrix) -> str:
     """Return the downsampling of the first cell: fusions are compared on it, other downsamplings with it."""
     return next(iter(matrix.values())).downsample

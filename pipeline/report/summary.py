@@ -3,25 +3,26 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.report.cells import Metrics, best_cell
+from pipeline.report.text import Metrics
 from pipeline.report.transfer.nets import FULL, PROJECTOR_ONLY
 
 DIGITS = 4
 
 
-def summary(cells: Mapping[str, Metrics], evaluated: Mapping[str, Any]) -> dict[str, str | float]:
-    """Return the leader by validation loss and the transfer chain: means over seeds on the test split.
+def summary(leader: str, metrics: Metrics, evaluated: Mapping[str, Any]) -> dict[str, str | float]:
+    """Return the figures of the leading cell and of the transfer chain: means over seeds on the test split.
 
+    `metrics` are those of the leader, which the report chooses among the cells with the base downsampling.
     `chance` is that of every accuracy; the chance of the retrieval, `top1`, is 1 in the number of test pairs.
     """
-    trained, leader = evaluated["trained"], best_cell(cells)
+    trained = evaluated["trained"]
     figures = {
-        "accuracy": cells[leader]["accuracy"],
-        "chance": cells[leader]["chance"],
+        "accuracy": metrics["accuracy"],
+        "chance": metrics["chance"],
         "top1": trained["cilp"]["top1"],
         "zero_shot": trained[f"classify/{PROJECTOR_ONLY}"]["zero_shot_accuracy"],
         "tuned": trained[f"classify/{FULL}"]["accuracy"],
     }
-    return {"leader": leader, "val_loss": cells[leader]["val_loss"]} | {
+    return {"leader": leader, "val_loss": metrics["val_loss"]} | {
         name: round(value, DIGITS) for name, value in figures.items()
     }

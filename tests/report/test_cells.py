@@ -9,6 +9,8 @@ from pipeline.report.cells import (
     base_cells,
     base_downsample,
     best_cell,
+    downsample_name,
+    fusion_name,
     is_correct,
     mean_by_scene,
     metrics_frame,
@@ -25,6 +27,11 @@ MATRIX = matrix("late-strided", "concat-maxpool", "late-maxpool", "add-maxpool",
 def test_the_first_cell_sets_the_base_downsampling():
     assert base_downsample(MATRIX) == "strided"
     assert base_cells(MATRIX) == ["late-strided", "concat-strided"]
+
+
+def test_a_name_is_the_fusion_and_the_downsampling():
+    assert fusion_name("late_frozen-strided_extra") == "late_frozen"
+    assert downsample_name("late_frozen-strided_extra") == "strided_extra"
 
 
 def test_ablation_groups_are_the_fusions_with_the_base_and_another():

@@ -6,7 +6,8 @@ from pipeline.evaluation import assessment
 from pipeline.report.findings import Finding, answers, are_apart, is_above
 from pipeline.report.fusion.comparisons import Ablation, Comparison
 from pipeline.report.fusion.findings import best_fusion, downsampling, second_sensor, sensor_failure
-from pipeline.report.transfer.findings import MARKS, course_mark, few_labels, rgb_alone
+from pipeline.report.transfer.findings import MARKS, SCHEME, course_mark, few_labels, rgb_alone
+from pipeline.transfer.scores import COURSE_BATCH_SIZE
 from support.literal_studies import LEVEL, ablation, cell, comparison, evaluated, labels, stress, verdict
 
 
@@ -94,7 +95,17 @@ def test_each_downsampling_has_its_costs():
     assert strided["worse"] == ["late-strided"] and strided["gaps"] == [-0.02] and strided["p"] == 0.0031
     assert strided["epoch"] == pytest.approx([0.4]) and strided["training"] == pytest.approx([0.6])
     assert strided["quicker"] and not extra["quicker"]
+    assert strided["epochs"] == [1.5] and strided["open"] == ["late-strided"]
+    assert strided["largest_loss"] == pytest.approx(0.035)
     assert extra["worse"] == extra["better"] == [] and extra["parameters"] == [1.25]
+
+
+def test_a_downsampling_is_as_good_where_its_interval_excludes_a_loss_over_a_hundredth():
+    for gap, width, as_good in ((-0.004, 0.005, ["late-strided"]), (0.0, 0.011, []), (-0.0075, 0.0323, [])):
+        strided = downsampling(ablation(LEVEL, gap=gap, width=width)).values["variants"][0]
+        assert strided["as_good"] == as_good and strided["largest_loss"] == pytest.approx(width - gap)
+    untested = downsampling(ablation(LEVEL, p=None, half=None, gap=0.02)).values["variants"][0]
+    assert untested["as_good"] == [] and untested["open"] == ["late-strided"]
 
 
 def test_without_an_ablation_there_is_no_finding():
@@ -146,10 +157,10 @@ def test_tuning_gains_where_intervals_do_not_overlap():
 
 def test_pretraining_pays_until_the_intervals_overlap():
     finding = few_labels(labels())
-    assert finding.outcome == "pays" and finding.values["level_from"] == 100 and finding.values["fewest"] == 10
+    assert finding.outcome == "pays" and finding.values["overlap_from"] == 100 and finding.values["fewest"] == 10
     assert finding.values["rival"] == "fully tuned" and finding.values["behind"] == [10]
     late = few_labels(labels(most=0.9))
-    assert late.values["behind"] == [10, 1400] and late.values["level_from"] is None
+    assert late.values["behind"] == [10, 1400] and late.values["overlap_from"] is None
 
 
 @pytest.mark.parametrize(
@@ -169,11 +180,12 @@ def test_few_labels_at_chance():
 def test_a_mark_that_untrained_nets_pass_is_empty():
     assert course_mark(evaluated()).outcome == "empty"
     assert course_mark(evaluated(untrained_loss=3.6)).outcome == "selective"
-    assert course_mark(evaluated()).values["passed"] == {"fully tuned": 1}
 
 
 def test_the_marks_are_those_that_evaluate_applies():
     assert MARKS == assessment.MARKS
+    assert (SCHEME["num_batches"], SCHEME["batch_size"]) == (assessment.NUM_BATCHES, COURSE_BATCH_SIZE)
+    assert SCHEME["max_points"] == 10 and SCHEME["chance_loss"] == pytest.approx(3.466, abs=5e-4)
 
 
 # --- the choice of answers

@@ -42,6 +42,6 @@ def test_every_deployable_net_has_a_card(tmp_path, monkeypatch):
     text = model_cards("late-maxpool", 0, DATA, dict.fromkeys(NETS, [0.98, 1.0]))
     for name in NETS:
         assert f"`runs/{name}/models/seed0.safetensors`" in text
-    assert text.count("196 of 200 pairs, 0.9800; over test pairs 0.9497 to 0.9922") == 4
+    assert text.count("196 of 200 pairs, 0.9800; 95% interval 0.9497 to 0.9922") == 4
     assert "906,201" in text and "mean of seeds (2) | 0.9900 ± 0.0100" in text
-    assert "101 to 490 LiDAR returns a frame, 17.8 to 32.0 units away" in text
+    assert "101 to 490 LiDAR returns a frame, 17.80 to 32.00 units away" in text

@@ -9,7 +9,6 @@ from pipeline.core.sensors import CLASSES
 from pipeline.data.splits import SPLITS
 from pipeline.report.cells import ARRAYS
 from pipeline.report.dataset.figures import (
-    MAX_FRAMES,
     plot_contact_sheet,
     plot_overview,
     read_scene,
@@ -36,7 +35,6 @@ def data_section(data: Mapping[str, Any], pictures: Path) -> dict[str, Any]:
     return data_values(data, baselines, chance) | {
         "table": contents_table(data),
         "baseline_table": baseline_table(baselines, chance),
-        "max_frames": MAX_FRAMES,
     }
 
 
@@ -63,5 +61,5 @@ def data_values(data: Mapping[str, Any], baselines: Mapping[str, Baseline], chan
         "warnings": {kind: count for kind, count in data["warnings"].items() if kind not in COPIES},
         "duplicates": data["duplicates"],
         "near_duplicates": data["near_duplicates"],
-        "best_baseline": {"measure": best, "accuracy": baselines[best].test, "above_chance": low > chance},
+        "best_baseline": {"accuracy": baselines[best].test, "above_chance": low > chance},
     }

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.report.cells import Metrics
+from pipeline.report.cells import Metrics, fusion_name
 from pipeline.report.fusion.comparisons import Comparison, Curve, Stress
 from pipeline.report.style import (
     DEPTH_COLORS,
@@ -50,7 +50,7 @@ def plot_costs(study: Comparison, path: Path) -> None:
         low, high = error_bars(cell)
         for axes, cost in zip(grid, ("parameters", "seconds_per_epoch"), strict=True):
             bars = [[low], [high]]
-            axes.errorbar(cell[cost], cell["accuracy"], bars, label=name.split("-")[0], capsize=2, **style | {"ls": ""})
+            axes.errorbar(cell[cost], cell["accuracy"], bars, label=fusion_name(name), capsize=2, **style | {"ls": ""})
     grid[0].set(xlabel="parameters", ylabel="test accuracy")
     grid[0].xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M")
     grid[1].set(xlabel="seconds of computing an epoch")
@@ -113,7 +113,7 @@ def plot_stress(study: Stress, cells: Sequence[str], path: Path) -> None:
         ticks = ["clean", *(f"{severity:g}" for severity, _ in next(iter(rows.values())))]
         for name in cells:
             heights = [study.accuracy["clean"][name][0][1]["accuracy"], *(each["accuracy"] for _, each in rows[name])]
-            axes.plot(range(len(heights)), heights, markersize=3, lw=1, label=name.split("-")[0], **styles[name])
+            axes.plot(range(len(heights)), heights, markersize=3, lw=1, label=fusion_name(name), **styles[name])
         axes.set_xticks(range(len(ticks)), ticks, fontsize=7)
         axes.set_title(fault.replace("_", " "))
     for axes in grid[:2].flat:

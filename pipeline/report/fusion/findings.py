@@ -1,20 +1,16 @@
 """The findings of the fusion study: which fusion, a second sensor, the downsampling, a failing sensor."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
-from pipeline.report.cells import Metrics, best_cell
+from pipeline.report.cells import Metrics, best_cell, downsample_name, fusion_name
 from pipeline.report.findings import Finding, is_above, is_tested, smallest_p, widest_interval, with_outcome
 from pipeline.report.fusion.comparisons import Ablation, Comparison, Stress
 from pipeline.report.significance import BETTER, LEVELLED, WORSE, Verdict
 
 SENSORS = {"rgb": "RGB", "lidar": "LiDAR"}  # fusions that see one sensor
-MARGIN = 0.01  # of accuracy: the loss that a cheaper cell may have, by its 95% interval
-
-
-def fusion_name(cell: str) -> str:
-    """Return the fusion of a cell's name."""
-    return cell.split("-")[0]
+MARGIN = 0.01  # of accuracy: the 95% interval of a recommended cheaper cell excludes a larger loss
 
 
 def best_fusion(study: Comparison) -> Finding:
@@ -33,7 +29,8 @@ def best_fusion(study: Comparison) -> Finding:
         outcome = "best"
     else:
         outcome = "partly" if groups[WORSE] else "level"
-    candidates = {name: metrics for name, metrics in study.cells.items() if is_as_good(study, name)}
+    cheap = [study.leader, *(name for name, verdict in study.verdicts.items() if is_as_good(verdict))]
+    candidates = {name: study.cells[name] for name in cheap}
     values = {
         "leader": study.leader,
         "metrics": leader,
@@ -52,12 +49,15 @@ def best_fusion(study: Comparison) -> Finding:
     return Finding("best_fusion", "fusion", outcome, values)
 
 
-def is_as_good(study: Comparison, cell: str) -> bool:
-    """Return whether the interval of a cell's difference from the leader excludes a loss over MARGIN."""
-    if cell == study.leader:
-        return True
-    difference = study.verdicts[cell].difference
-    return difference.mean - (difference.ci_half_width or 0.0) > -MARGIN
+def is_as_good(verdict: Verdict) -> bool:
+    """Return whether the 95% interval of a difference excludes a loss over MARGIN; without an interval it does not."""
+    return largest_loss(verdict) < MARGIN
+
+
+def largest_loss(verdict: Verdict) -> float:
+    """Return the largest loss within the 95% interval of a difference; infinite without an interval."""
+    half_width = verdict.difference.ci_half_width
+    return inf if half_width is None else half_width - verdict.difference.mean
 
 
 def cheapest(candidates: Mapping[str, Metrics], leader: Metrics, cost: str) -> dict[str, Any]:
@@ -82,7 +82,6 @@ def second_sensor(study: Comparison) -> Finding | None:
     outcomes = {BETTER: "helps" if sign > 0 else "hurts", WORSE: "hurts" if sign > 0 else "helps", LEVELLED: "level"}
     values = {
         "fusion": fusion,
-        "fusion_metrics": study.cells[fusion],
         "single": alone,
         "single_metrics": study.cells[alone],
         "sensor": SENSORS[fusion_name(alone)],
@@ -101,16 +100,17 @@ def downsampling(study: Ablation) -> Finding | None:
     bases = {name: group[0] for group in study.groups.values() for name in group[1:]}
     variants: dict[str, list[str]] = {}
     for name in bases:
-        variants.setdefault(name.split("-")[1], []).append(name)
+        variants.setdefault(downsample_name(name), []).append(name)
     chance = study.cells[next(iter(bases))]["chance"]
     if not any(is_above(metrics, "accuracy", chance) for metrics in study.cells.values()):
         outcome = "chance"
     else:
         outcome = "tested" if is_tested(study.verdicts) else "untested"
     values = {
-        "base": next(iter(bases.values())).split("-")[1],
+        "base": downsample_name(next(iter(bases.values()))),
         "variants": [_variant(study, name, {cell: bases[cell] for cell in cells}) for name, cells in variants.items()],
         "chance": chance,
+        "margin": MARGIN,
     }
     return Finding("downsampling", "downsampling", outcome, values)
 
@@ -133,11 +133,15 @@ def _variant(study: Ablation, name: str, bases: Mapping[str, str]) -> dict[str, 
         "cells": list(bases),
         "better": with_outcome(verdicts, BETTER),
         "worse": with_outcome(verdicts, WORSE),
+        "as_good": [cell for cell, verdict in verdicts.items() if is_as_good(verdict)],
+        "open": [cell for cell, verdict in verdicts.items() if not is_as_good(verdict)],
+        "largest_loss": max(map(largest_loss, verdicts.values())),
         "gaps": [verdict.difference.mean for verdict in verdicts.values()],
         "widest": widest_interval(verdicts),
         "p": smallest_p(verdicts),
         "parameters": ratios("parameters"),
         "epoch": ratios("seconds_per_epoch"),
+        "epochs": ratios("epochs"),
         "training": ratios("seconds_per_epoch", "epochs"),
         "quicker": max(ratios("seconds_per_epoch", "epochs")) < 1,
     }

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.report.cells import fusion_name
+
 
 class Sample(NamedTuple):
     """A test pair and the prediction of one net for it."""
@@ -39,7 +41,7 @@ def sample_titles(samples: Sequence[Sample], label: np.ndarray, class_names: Seq
     """Format the predicted class with its confidence; below it, for an error, the fusion that made it."""
     return [
         f"{class_names[sample.predicted]} {sample.confidence:.2f}"
-        + ("" if label[sample.pair] == sample.predicted else f"\n{sample.cell.split('-')[0]}")
+        + ("" if label[sample.pair] == sample.predicted else f"\n{fusion_name(sample.cell)}")
         for sample in samples
     ]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import log
 
-from pipeline.report.cells import Metrics
+from pipeline.report.cells import Metrics, downsample_name
 from pipeline.report.fusion.comparisons import Ablation, Comparison, Curve, Stress
 from pipeline.report.significance import LEVELLED, Verdict
 from pipeline.report.text import markdown, signed, with_interval
@@ -68,7 +68,7 @@ def ablation_table(study: Ablation, columns: Sequence[str] = ALL) -> str:
             metrics = study.cells[name]
             base = None if name == group[0] else study.cells[group[0]]
             row = {"cell": name}
-            row |= {f"beside {group[0].split('-')[1]}": "" if base is None else verdict_text(study.verdicts[name])}
+            row |= {f"beside {downsample_name(group[0])}": "" if base is None else verdict_text(study.verdicts[name])}
             for key, title in SCORES.items():
                 if key in columns:
                     row[title] = with_interval(metrics, key) + change(metrics, base, key)

@@ -8,7 +8,7 @@ from pipeline.core.files import read_npy, read_tsv
 from pipeline.core.runs import RUNS
 from pipeline.report.text import with_interval
 from pipeline.report.transfer.figures import plot_labels, plot_pretraining, plot_similarity
-from pipeline.report.transfer.findings import MARKS, course_mark, few_labels, rgb_alone
+from pipeline.report.transfer.findings import MARKS, SCHEME, course_mark, few_labels, rgb_alone
 from pipeline.report.transfer.nets import PROJECTOR_ONLY
 from pipeline.report.transfer.tables import assessment_table, chain_table, highest_train_loss, label_curves, label_table
 
@@ -30,5 +30,5 @@ def transfer_section(
         "label_table": label_table(labels),
         "train_loss": highest_train_loss(labels),
         "zero_shot": with_interval(classifier, "zero_shot_accuracy", 3),
-        "marks": MARKS,
+        "marks": SCHEME,
     }
