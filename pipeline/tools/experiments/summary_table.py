@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json
 from pipeline.core.runs import RUNS
-from pipeline.report.cells import best_cell, read_metrics
+from pipeline.report.cells import best_cell, downsample_name, fusion_name, read_metrics
 from pipeline.report.text import markdown, with_interval
 from pipeline.report.transfer.nets import FULL, PROJECTOR_ONLY
 
@@ -45,8 +45,8 @@ def _fusion_rows(cells: dict[str, Metrics]) -> list[dict[str, str]]:
     """Return the single sensors, then the best cell of each downsampling by validation loss."""
     by_downsample: dict[str, dict[str, Metrics]] = {}
     for name, metrics in cells.items():
-        by_downsample.setdefault(name.split("-")[1], {})[name] = metrics
-    labels = {name: "one sensor" for name in cells if name.split("-")[0] in ("rgb", "lidar")}
+        by_downsample.setdefault(downsample_name(name), {})[name] = metrics
+    labels = {name: "one sensor" for name in cells if fusion_name(name) in ("rgb", "lidar")}
     labels |= {best_cell(group): f"best of {len(group)} with {name}" for name, group in by_downsample.items()}
     return [_row(f"{name} ({label})", cells[name], "accuracy", cells[name]["chance"]) for name, label in labels.items()]
 
