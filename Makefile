@@ -17,6 +17,8 @@ JOBS ?= 2
 # Git ignores pretrained weights: -C copies them into the queue
 WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 
+CORES = $$(python -c "from pipeline.raw.workers import count_workers; print(count_workers())")
+
 .PHONY: setup repro run sweep course full test test-explore check lint smoke image remake
 
 setup: $(READY)
@@ -43,9 +45,9 @@ course full: $(READY)
 	python -m pipeline preset $@
 	$(MAKE) run
 
-# as many tests at a time as there are cores; those that need exact clocks run alone
+# as many tests at a time as there are cores for this process, by affinity and by the quota of a container; those that need exact clocks run alone
 test: $(READY) lint
-	python -m pytest -n auto --dist worksteal -m "not environment"
+	python -m pytest -n $(CORES) --dist worksteal -m "not environment"
 	python -m pytest -m environment
 
 # FiftyOne is an extra of several GB with an environment of its own; the tests of its App need Chromium and chromedriver
@@ -53,7 +55,7 @@ test-explore: .venv-explore/ready
 	.venv-explore/bin/python -m pytest tests/explore
 
 check: $(READY) lint
-	python -m pytest -n auto --dist worksteal -m "not slow and not environment"
+	python -m pytest -n $(CORES) --dist worksteal -m "not slow and not environment"
 
 lint: $(READY)
 	ruff check .

@@ -122,11 +122,10 @@ def params() -> None:
     """Check params.yaml, and print its seeds and cells and the device on which the stages compute."""
     from pipeline.config.params import load_params
     from pipeline.core.device import precision, setup_device
-    from pipeline.models.fusion import check_widths
+    from pipeline.models.fusion import check_nets
 
     loaded = load_params()
-    for fusion, widths in loaded.fusion.nets.items():
-        check_widths(fusion, widths)
+    check_nets(loaded.fusion.nets)
     print(f"params.yaml: {len(loaded.seeds)} seeds, {len(loaded.matrix)} cells: {', '.join(loaded.matrix)}")
     device = setup_device()
     print(f"device: {device}, {precision(device)}")

@@ -15,7 +15,7 @@ from pipeline.data.arrays import Batches, load_arrays
 from pipeline.metrics.classification import classification_metrics, majority_accuracy
 from pipeline.metrics.inference import pair_logits
 from pipeline.metrics.seeds import aggregate_seeds
-from pipeline.models.fusion import build_fusion
+from pipeline.models.fusion import build_fusion, check_nets
 from pipeline.training.frozen import TRAINERS
 from pipeline.training.loop import EpochMetrics, FitResult, Task, fit
 from pipeline.training.objectives import pair_objective
@@ -25,11 +25,14 @@ from pipeline.training.tracker import Tracker
 
 def main(scenes: int) -> None:
     params, device = load_params(), setup_device()
+    check_nets(params.fusion.nets)
     section, folder = params.curve, run_folder("curve", str(scenes))
     data = load_arrays(run_folder("prepare") / "arrays", device)
     available = len(data.scene_pairs("train"))
     if scenes > available:
-        raise PipelineError(f"params.yaml: curve.scenes holds {scenes}; there are {available} scenes to train on")
+        raise PipelineError(
+            f"params.yaml: curve.scenes holds {scenes}; expected at most {available}, the scenes to train on; lower it"
+        )
     val, test = (Batches(data.with_xyza, data.splits[split]) for split in ("val", "test"))
     label = data.label[test.rows]
     validate = make_validate(pair_logits, val, data.label[val.rows])

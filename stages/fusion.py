@@ -14,7 +14,7 @@ from pipeline.core.runs import run_folder
 from pipeline.data.arrays import Batches, load_arrays
 from pipeline.metrics.classification import classification_metrics, confusion_matrix, majority_accuracy
 from pipeline.metrics.inference import pair_logits
-from pipeline.models.fusion import build_fusion
+from pipeline.models.fusion import build_fusion, check_nets
 from pipeline.training.frozen import TRAINERS
 from pipeline.training.loop import FitResult, Task, fit
 from pipeline.training.objectives import pair_objective
@@ -25,6 +25,7 @@ def main(name: str) -> None:
     params, device = load_params(), setup_device()
     if name not in params.matrix:
         raise PipelineError(f"{name}: found no such cell in matrix of params.yaml; it has {', '.join(params.matrix)}")
+    check_nets(params.fusion.nets)  # of all cells: no net is trained before another is refused
     section, cell, folder = params.fusion, params.matrix[name], run_folder("fusion", name)
     data = load_arrays(run_folder("prepare") / "arrays", device)
     train = Batches(data.with_xyza, data.splits["train"], section.batch_size)

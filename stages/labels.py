@@ -81,7 +81,8 @@ def main() -> None:
     available = len(data.splits["train"])
     if too_many := [count for count in params.labels.label_counts if count > available]:
         raise PipelineError(
-            f"params.yaml: labels.label_counts holds {too_many[0]}; there are {available} pairs to train on"
+            f"params.yaml: labels.label_counts holds {too_many[0]}; "
+            f"expected at most {available}, the pairs to train on; lower it"
         )
     counts = sorted({*params.labels.label_counts, available})
     nets = {"scratch": partial(scratch, params, data), **{name: partial(pretrained, name, data) for name in TUNINGS}}

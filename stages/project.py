@@ -42,7 +42,10 @@ def main() -> None:
 
     def task(seed: int) -> Task:
         train = Batches(examples[seed].rows, data.splits["train"], section.batch_size)
-        validate = lambda model: add_prefix("val", score(seed, model, "val"))  # noqa: E731
+
+        def validate(model: nn.Module) -> Metrics:
+            return add_prefix("val", score(seed, model, "val"))
+
         return Task(models[seed], projection_objective, train, validate)
 
     def evaluate(seed: int, result: FitResult) -> SeedResult:

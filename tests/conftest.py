@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
 
 from pipeline.raw.prepare import prepare
@@ -17,6 +18,12 @@ from support.sets import count_reads
 # tests/explore needs FiftyOne, which is in an environment of its own: `make test-explore`
 collect_ignore = [] if find_spec("fiftyone") else ["explore"]
 FRACTIONS = {"train": 0.5, "val": 0.25, "test": 0.25}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Compute on one thread, as every stage does: tests run side by side."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +77,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pa
     shared = shared if worker_id == "master" else shared.parent
     with FileLock(shared / "finished_run.lock"):
         if not (shared / "finished_run" / "whole").exists():
+            shutil.rmtree(shared / "finished_run", ignore_errors=True)  # what a failed try of another worker left
             make_finished_run(shared / "finished_run" / "project")
             (shared / "finished_run" / "whole").touch()
     return shared / "finished_run" / "project"

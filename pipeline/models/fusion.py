@@ -261,6 +261,15 @@ def check_widths(fusion: str, widths: Mapping[str, Any]) -> None:
         raise PipelineError("; ".join(errors))
 
 
+def check_nets(nets: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise PipelineError unless every net of `fusion.nets` has a builder that takes its widths."""
+    for fusion, widths in nets.items():
+        try:
+            check_widths(fusion, widths)
+        except PipelineError as error:
+            raise PipelineError(f"params.yaml: {error}") from None
+
+
 def build_fusion(
     fusion: str, downsample: str, widths: Mapping[str, Any], depth_mean: float = 0.0, depth_std: float = 1.0
 ) -> FusionNet:

@@ -152,6 +152,7 @@ def test_autocast_multiplies_in_the_chosen_precision() -> None:
     assert product.dtype == precision(CPU) and product.tolist() == [[2, 2], [2, 2]]
 
 
+@pytest.mark.environment  # of a process in which no training has changed how memory is given back
 def test_a_peak_is_measured_and_can_start_anew() -> None:
     reset_peak_memory(CPU)
     before = peak_memory(CPU)

@@ -3,22 +3,37 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from contextlib import chdir
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from pipeline.models.fusion import FUSIONS
+from pipeline.tools.presets import default_params
 from pipeline.tools.simulator.simulate import simulate
 from pipeline.version import __version__
 from support.commands import ROOT
 from support.presets import preset_params
 
 
-def pipeline(*arguments: str | Path, cwd: Path = ROOT) -> tuple[int, str, str]:
+@cache
+def default_project() -> Path:
+    """Return a folder that holds the default parameters: those of the repository may hold a preset."""
+    folder = Path(tempfile.mkdtemp(prefix="default-"))
+    with chdir(ROOT):
+        (folder / "params.yaml").write_text(default_params())
+    return folder
+
+
+def pipeline(*arguments: str | Path, cwd: Path | None = None) -> tuple[int, str, str]:
     """Return (exit code, stdout, stderr) of `python -m pipeline`."""
     command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(
+        command, cwd=cwd or default_project(), env=environment, capture_output=True, text=True, timeout=60
+    )
     return ended.returncode, ended.stdout, ended.stderr
 
 
@@ -105,7 +120,8 @@ def test_params_refuses_widths_that_a_fusion_does_not_take(tmp_path: Path) -> No
     (tmp_path / "params.yaml").write_text(preset_params("smoke").replace("embed_dim: 64", "num_heads: 2", 1))
     code, out, err = pipeline("params", cwd=tmp_path)
     assert (code, out) == (1, "") and err == (
-        "error: fusion.nets.rgb.embed_dim is missing: add it; fusion.nets.rgb.num_heads is not a width of rgb, which "
+        "error: params.yaml: fusion.nets.rgb.embed_dim is missing: add it; "
+        "fusion.nets.rgb.num_heads is not a width of rgb, which "
         "takes channels, embed_dim, head_dims: remove it\n"
     )
 

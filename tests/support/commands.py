@@ -1,9 +1,12 @@
 """The commands that a user types, run in a folder of their own."""
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -12,7 +15,12 @@ ROOT = Path(__file__).parents[2]
 STAGES = ["prepare", "fusion", "compare", "curve", "stress", "lidar", "cilp", "project", "classify", "labels"]
 STAGES += ["evaluate", "report"]
 TUNINGS = ["classify/projector_only", "classify/full"]
+DVC_FOLDER = tempfile.mkdtemp(prefix="dvc-")  # the user's DVC is neither read nor written
+atexit.register(shutil.rmtree, DVC_FOLDER, ignore_errors=True)
 ENVIRONMENT = os.environ | {
+    "DVC_GLOBAL_CONFIG_DIR": f"{DVC_FOLDER}/global",
+    "DVC_SYSTEM_CONFIG_DIR": f"{DVC_FOLDER}/system",
+    "DVC_SITE_CACHE_DIR": f"{DVC_FOLDER}/site",
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "DVC_NO_ANALYTICS": "1",
     "WANDB_MODE": "offline",

@@ -15,7 +15,11 @@ LINKED = {".npy", ".png", ".safetensors"}  # the pipeline replaces these files a
 def copy_sources(folder: Path) -> None:
     """Copy the files that Git knows or would take, but no results and no data."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     for name in listed.stdout.split("\n"):
         if (ROOT / name).is_file() and not name.startswith("runs/") and name not in ("dvc.lock", "data.dvc"):

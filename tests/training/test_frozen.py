@@ -73,3 +73,13 @@ def test_its_peak_is_the_largest_of_all_three_trainings(monkeypatch):
 
 def test_all_other_fusions_are_trained_in_one_go():
     assert TRAINERS == {"late_frozen": fit_frozen_late}
+
+
+def test_the_seed_orders_and_draws_the_trainings_of_the_encoders():
+    def encoders(seed: int) -> list[torch.Tensor]:
+        states: list[dict] = []
+        fit_frozen_late(task(states), RECIPE, 1, seed, lambda seed, row: None)
+        return [states[0]["head.weight"], states[1]["head.weight"]]  # heads of RGB and LiDAR alone
+
+    for first, again, other in zip(encoders(3), encoders(3), encoders(0), strict=True):
+        assert first.equal(again) and not first.equal(other)

@@ -30,8 +30,6 @@ class Pick(nn.Module):
     def forward(self, *inputs):
         return self.pick(*inputs)
 
-    from_embedding = forward
-
 
 def test_binary_losses_literally():
     logits = torch.tensor([LOG_ODDS_3, LOG_ODDS_3])
@@ -58,3 +56,15 @@ def test_contrastive_objective_takes_both_modalities_and_the_scale():
     assert contrastive_objective(model, batch)[0].item() == pytest.approx(math.log(1 + math.exp(-1)))
     model.logit_scale = torch.tensor(10.0)
     assert contrastive_objective(model, batch)[0].item() == pytest.approx(math.log(1 + math.exp(-10)), rel=1e-3)
+
+
+def test_outputs_are_what_the_net_gave():
+    logits, embeddings = torch.tensor([0.5, -2.0]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    pairs = Batch(embeddings, logits, LABEL)
+    assert pair_objective(Pick(lambda rgb, lidar: lidar), pairs)[1].equal(logits)
+    assert lidar_objective(Pick(lambda lidar: lidar), pairs)[1].equal(logits)
+    assert label_objective(Pick(lambda inputs: inputs), Examples(logits, LABEL))[1].equal(logits)
+    assert projection_objective(nn.Identity(), Examples(embeddings, 2 * embeddings))[1].equal(embeddings)
+    batch = Batch(embeddings, -embeddings, LABEL)
+    rgb, lidar = contrastive_objective(Pick(lambda rgb, lidar: (rgb, lidar)), batch)[1]
+    assert rgb.equal(embeddings) and lidar.equal(-embeddings)

@@ -1,6 +1,7 @@
 """Files always, wandb beside them without an account: both hold the same numbers."""
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,8 @@ def two_seeds(folder, **config) -> None:
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setattr("pipeline.tracking.wandb_run.TIMEOUT_S", 30)  # two tests at a time
+    monkeypatch.setattr("pipeline.tracking.wandb_run._stuck", threading.Event())
     for name in ("WANDB_API_KEY", "WANDB_DIR", "DVC_ROOT", "DVC_EXP_NAME"):
         monkeypatch.delenv(name, raising=False)
     return Path("runs/fusion/late-maxpool")
