@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from pipeline.report.dataset import figures
 from pipeline.report.dataset.figures import (
@@ -16,6 +15,7 @@ from pipeline.report.dataset.figures import (
     return_ranges,
     select_scenes,
 )
+from support.pictures import assert_drawn_and_repeated
 
 DATA = {"train": {"cubes": 2, "spheres": 1}, "val": {"cubes": 0, "spheres": 0}, "test": {"cubes": 1, "spheres": 0}}
 DATA |= {
@@ -52,12 +52,7 @@ DRAW = {
 
 @pytest.mark.parametrize("name", DRAW)
 def test_a_picture_is_drawn_and_repeats(name, tmp_path):
-    first, second = tmp_path / "1.png", tmp_path / "2.png"
-    DRAW[name](first)
-    DRAW[name](second)
-    picture = np.asarray(Image.open(first).convert("RGB"))
-    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
-    assert first.read_bytes() == second.read_bytes()
+    assert_drawn_and_repeated(DRAW[name], tmp_path)
 
 
 def drawn(patch: pytest.MonkeyPatch, draw: str):

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from pipeline.report.fusion.comparisons import Comparison, Curve, Stress
 from pipeline.report.fusion.figures import (
@@ -16,6 +15,7 @@ from pipeline.report.fusion.figures import (
 )
 from pipeline.report.style import depth_view, line_styles
 from pipeline.report.transfer.figures import plot_labels, plot_pretraining, plot_similarity
+from support.pictures import assert_drawn_and_repeated
 
 HISTORY = pd.DataFrame({"epoch": [1, 2], "acc": [0.5, 0.9], "acc_seed0": [0.4, 0.9], "acc_seed1": [0.6, 0.9]})
 CELL = {
@@ -57,12 +57,7 @@ DRAW = {
 
 @pytest.mark.parametrize("name", DRAW)
 def test_a_picture_is_drawn_and_repeats(name, tmp_path):
-    first, second = tmp_path / "1.png", tmp_path / "2.png"
-    DRAW[name](first)
-    DRAW[name](second)
-    picture = np.asarray(Image.open(first).convert("RGB"))
-    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
-    assert first.read_bytes() == second.read_bytes()
+    assert_drawn_and_repeated(DRAW[name], tmp_path)
 
 
 def test_no_two_fusions_share_a_style():

@@ -1,7 +1,6 @@
 """Foreign weights: the course's key layout is taken, and whatever does not fit is refused before anything changes."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import sha256
 from pipeline.models.cilp import LidarClassifier
 from pipeline.training.pretrained import load_weights
+from support.bombs import Bomb
 
 # the file that people who took the course have: a plain state_dict with these keys and shapes
 COURSE = {
@@ -114,19 +114,9 @@ def test_a_script_and_a_folder_are_refused_by_name(net, tmp_path):
         load_weights(net, tmp_path)
 
 
-class Hostile:
-    """Unpickling it would write a file."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self):
-        return Path.touch, (self.target,)
-
-
 def test_nothing_in_a_hostile_file_runs(net, tmp_path):
     path, target = tmp_path / "weights.pt", tmp_path / "was-run"
-    torch.save(course_weights() | {"classifier.2.bias": Hostile(target)}, path)
+    torch.save(course_weights() | {"classifier.2.bias": Bomb(target)}, path)
     with pytest.raises(PipelineError, match="found pickled objects"):
         load_weights(net, path)
     assert not target.exists()
