@@ -51,7 +51,7 @@ def main(scenes: int) -> None:
             "downsample": section.downsample,
             "widths": params.fusion.nets[fusion],
         }
-        tasks = {seed: task(seed, net | data.depth_stats) for seed in params.seeds}
+        tasks = {seed: task(seed, net | data.input_stats) for seed in params.seeds}
 
         def evaluate(seed: int, result: FitResult) -> SeedResult:
             logits = pair_logits(tasks[seed].model, test)

@@ -36,7 +36,7 @@ def main(name: str) -> None:
         "downsample": cell.downsample,
         "widths": section.nets[cell.fusion],
     }
-    net |= data.depth_stats
+    net |= data.input_stats
     validate = make_validate(pair_logits, val, data.label[val.rows])
 
     def task(seed: int) -> Task:

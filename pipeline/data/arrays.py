@@ -49,6 +49,8 @@ class Arrays:
     angles: dict[str, list[float]]  # azimuth of each row, zenith of each column; radians
     rays: Tensor  # (3, H, W) unit vectors
     splits: dict[str, Tensor]  # split name -> rows
+    rgb_mean: list[float]  # mean of red, green, blue of the training pixels, in [0, 1]
+    rgb_std: list[float]  # their standard deviations
     depth_mean: float  # mean depth of the training returns
     depth_std: float  # their standard deviation
 
@@ -56,6 +58,11 @@ class Arrays:
     def depth_stats(self) -> dict[str, float]:
         """Return mean and standard deviation of the training returns, by the names that nets take."""
         return {"depth_mean": self.depth_mean, "depth_std": self.depth_std}
+
+    @property
+    def input_stats(self) -> dict[str, Any]:
+        """Return mean and standard deviation of both sensors in the training split, by the names that nets take."""
+        return {"rgb_mean": self.rgb_mean, "rgb_std": self.rgb_std} | self.depth_stats
 
     @property
     def all_rows(self) -> Tensor:
@@ -113,13 +120,15 @@ def load_arrays(folder: Path, device: torch.device) -> Arrays:
     rgb, depth, label = tensor("rgb"), tensor("depth"), tensor("label").float()
     azimuth, zenith = tensor("azimuth"), tensor("zenith")
     splits = {name: torch.tensor(rows).to(device) for name, rows in read_splits(folder / "split.tsv").items()}
+    rgb_mean, rgb_std = tensor("colors").tolist()
     depth_mean, depth_std = tensor("returns").tolist()
     pairs = sum(len(rows) for rows in splits.values())
     if {len(rgb), len(depth), len(label)} != {pairs}:
         found = f"{len(rgb)} rgb, {len(depth)} depth, {len(label)} labels, {pairs} in split.tsv"
         raise PipelineError(f"{folder}: found {found}; expected as many of each; run `dvc repro -f prepare`")
     angles = {"azimuth": azimuth.tolist(), "zenith": zenith.tolist()}
-    return Arrays(rgb, depth, label, angles, ray_directions(azimuth, zenith), splits, depth_mean, depth_std)
+    stats = rgb_mean, rgb_std, depth_mean, depth_std
+    return Arrays(rgb, depth, label, angles, ray_directions(azimuth, zenith), splits, *stats)
 
 
 EVAL_BATCH_SIZE = 64  # pairs in a batch of every evaluation: one size, since kernels round by the batch's shape

@@ -9,7 +9,7 @@ al. 2017 and cross-attention Vaswani et al. 2017. Shapes: B batch, C channels, H
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -149,43 +149,51 @@ def encoder(in_channels: int, downsample: str, channels: Sequence[int], embed_di
     return nn.Sequential(trunk, nn.Flatten(), nn.Linear(flattened_size(IMAGE_SIZE, widths), embed_dim))
 
 
+class Inputs(NamedTuple):
+    """The modules that standardize each sensor before the first convolution: (B, C, H, W) -> (B, C, H, W)."""
+
+    rgb: nn.Module
+    lidar: nn.Module
+
+
 def rgb_only(
-    points: nn.Module, downsample: str, channels: Sequence[int], embed_dim: int, head_dims: Sequence[int]
+    inputs: Inputs, downsample: str, channels: Sequence[int], embed_dim: int, head_dims: Sequence[int]
 ) -> FusionNet:
     """Build the RGB half of `late`: the baseline that a second sensor has to beat."""
-    rgb = encoder(RGB_CHANNELS, downsample, channels, embed_dim)
+    rgb = nn.Sequential(inputs.rgb, encoder(RGB_CHANNELS, downsample, channels, embed_dim))
     return FusionNet(rgb, nn.Identity(), RgbOnly(), mlp([embed_dim, *head_dims, 1]))
 
 
 def lidar_only(
-    points: nn.Module, downsample: str, channels: Sequence[int], embed_dim: int, head_dims: Sequence[int]
+    inputs: Inputs, downsample: str, channels: Sequence[int], embed_dim: int, head_dims: Sequence[int]
 ) -> FusionNet:
     """Build the LiDAR half of `late`."""
-    lidar = nn.Sequential(points, encoder(XYZA_CHANNELS, downsample, channels, embed_dim))
+    lidar = nn.Sequential(inputs.lidar, encoder(XYZA_CHANNELS, downsample, channels, embed_dim))
     return FusionNet(nn.Identity(), lidar, LidarOnly(), mlp([embed_dim, *head_dims, 1]))
 
 
-def early(points: nn.Module, downsample: str, channels: Sequence[int], head_dims: Sequence[int]) -> FusionNet:
+def early(inputs: Inputs, downsample: str, channels: Sequence[int], head_dims: Sequence[int]) -> FusionNet:
     """Build a net of one trunk that sees all channels of both sensors, pixel by pixel as they lie in the files."""
     widths = [RGB_CHANNELS + XYZA_CHANNELS, *channels]
     trunk, head = conv_trunk(widths, downsample), mlp([flattened_size(IMAGE_SIZE, widths), *head_dims, 1])
-    return FusionNet(nn.Identity(), points, Concat(), nn.Sequential(trunk, nn.Flatten(), head))
+    return FusionNet(*inputs, Concat(), nn.Sequential(trunk, nn.Flatten(), head))
 
 
 def late(
-    points: nn.Module, downsample: str, channels: Sequence[int], embed_dim: int, head_dims: Sequence[int]
+    inputs: Inputs, downsample: str, channels: Sequence[int], embed_dim: int, head_dims: Sequence[int]
 ) -> FusionNet:
     """Build a net that turns each sensor into a vector of `embed_dim` values; the vectors meet only in the head."""
-    rgb = encoder(RGB_CHANNELS, downsample, channels, embed_dim)
-    lidar = nn.Sequential(points, encoder(XYZA_CHANNELS, downsample, channels, embed_dim))
+    rgb = nn.Sequential(inputs.rgb, encoder(RGB_CHANNELS, downsample, channels, embed_dim))
+    lidar = nn.Sequential(inputs.lidar, encoder(XYZA_CHANNELS, downsample, channels, embed_dim))
     return FusionNet(rgb, lidar, Concat(), mlp([2 * embed_dim, *head_dims, 1]))
 
 
 def unimodal_nets(net: FusionNet) -> tuple[FusionNet, FusionNet]:
     """Give each encoder of a `late` net a linear head, to be trained alone; the encoders are shared with `net`."""
-    if not isinstance(net.rgb, nn.Sequential) or not isinstance(net.rgb[-1], nn.Linear):
+    *_, last = net.rgb.modules()
+    if not isinstance(last, nn.Linear):
         raise TypeError("expected a net of `late`, whose encoders end in a linear layer")
-    embed_dim = net.rgb[-1].out_features
+    embed_dim = last.out_features
     return (
         FusionNet(net.rgb, nn.Identity(), RgbOnly(), nn.Linear(embed_dim, 1)),
         FusionNet(nn.Identity(), net.lidar, LidarOnly(), nn.Linear(embed_dim, 1)),
@@ -194,7 +202,7 @@ def unimodal_nets(net: FusionNet) -> tuple[FusionNet, FusionNet]:
 
 def intermediate(
     fusion: Callable[..., Fusion],
-    points: nn.Module,
+    inputs: Inputs,
     downsample: str,
     channels: Sequence[int],
     shared_channels: Sequence[int],
@@ -209,11 +217,12 @@ def intermediate(
     widths = [fuse.channel_multiplier * channels[-1], *shared_channels]
     shared, head = conv_trunk(widths, downsample), mlp([flattened_size(side, widths), *head_dims, 1])
     rgb, lidar = (conv_trunk([first, *channels], downsample) for first in (RGB_CHANNELS, XYZA_CHANNELS))
-    return FusionNet(rgb, nn.Sequential(points, lidar), fuse, nn.Sequential(shared, nn.Flatten(), head))
+    encoders = nn.Sequential(inputs.rgb, rgb), nn.Sequential(inputs.lidar, lidar)
+    return FusionNet(*encoders, fuse, nn.Sequential(shared, nn.Flatten(), head))
 
 
 def attention(
-    points: nn.Module,
+    inputs: Inputs,
     downsample: str,
     channels: Sequence[int],
     shared_channels: Sequence[int],
@@ -222,10 +231,10 @@ def attention(
 ) -> FusionNet:
     """Build an intermediate net that joins its maps by cross-attention of `num_heads` heads."""
     fusion = partial(Attention, num_heads=num_heads)
-    return intermediate(fusion, points, downsample, channels, shared_channels, head_dims)
+    return intermediate(fusion, inputs, downsample, channels, shared_channels, head_dims)
 
 
-# Arguments of a builder: the module that normalizes xyza points, the downsampling, then the widths in params.yaml.
+# Arguments of a builder: the modules that standardize the inputs, the downsampling, then the widths in params.yaml.
 FUSIONS: dict[str, Callable[..., FusionNet]] = {
     "rgb": rgb_only,
     "lidar": lidar_only,
@@ -271,13 +280,21 @@ def check_nets(nets: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def build_fusion(
-    fusion: str, downsample: str, widths: Mapping[str, Any], depth_mean: float = 0.0, depth_std: float = 1.0
+    fusion: str,
+    downsample: str,
+    widths: Mapping[str, Any],
+    rgb_mean: Sequence[float] = (0.0, 0.0, 0.0),
+    rgb_std: Sequence[float] = (1.0, 1.0, 1.0),
+    depth_mean: float = 0.0,
+    depth_std: float = 1.0,
 ) -> FusionNet:
     """Build the net of one cell; `widths` are the arguments of its builder, as in `fusion.nets` of params.yaml.
 
-    Points are centred `depth_mean` units ahead and scaled by `depth_std`, equally on all axes so that shapes stay true.
-    Raises PipelineError if there is no such fusion or its builder takes other widths.
+    Colors are centred at `rgb_mean` and scaled by `rgb_std`, (3,) in [0, 1]. Points are centred `depth_mean` units
+    ahead and scaled by `depth_std`, equally on all axes so that shapes stay true. The defaults take both raw. Raises
+    PipelineError if there is no such fusion or its builder takes other widths.
     """
     check_widths(fusion, widths)
-    mean, std = [0.0, depth_mean, 0.0, 0.0], [depth_std, depth_std, depth_std, 1.0]  # x, y, z, mask
-    return FUSIONS[fusion](Normalize(mean, std), downsample, **widths)
+    pixels = Normalize([*rgb_mean, 0.0], [*rgb_std, 1.0])  # red, green, blue, alpha
+    points = Normalize([0.0, depth_mean, 0.0, 0.0], [depth_std, depth_std, depth_std, 1.0])  # x, y, z, mask
+    return FUSIONS[fusion](Inputs(pixels, points), downsample, **widths)

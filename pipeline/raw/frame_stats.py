@@ -15,6 +15,8 @@ FRAME_STATS = np.dtype([
     ("farthest", "<f4"),
     ("lit", "<u2"),  # RGB pixels that are not black
     ("brightness", "<f4"),  # mean over the lit pixels of max(R, G, B), 0 .. 255
+    ("color_sum", "<u4", 3),  # over all pixels, of red, green and blue, 0 .. 255 each
+    ("color_sq_sum", "<u4", 3),  # sum of their squares
     ("rgb_hash", "<u8", 2),  # 128 bits: frames that are equal have equal hashes
     ("lidar_hash", "<u8", 2),
     ("signature", "<f4", 7),  # differs by under 1 in each figure between frames that are nearly equal
@@ -32,8 +34,12 @@ def frame_stats(rgb: np.ndarray, depth: np.ndarray, valid: np.ndarray) -> np.nda
     stats["range_sum"], stats["range_sq_sum"] = ranges.sum(axis=(1, 2)), (ranges**2).sum(axis=(1, 2))
     stats["nearest"], stats["farthest"] = depth.min(axis=(1, 2)), ranges.max(axis=(1, 2))
     stats["brightness"] = value.sum(axis=(1, 2)) / np.maximum(stats["lit"], 1)
+    for channel in range(3):
+        color = rgb[..., channel].reshape(len(valid), -1).astype(np.uint32)
+        stats["color_sum"][:, channel] = color.sum(axis=1, dtype=np.uint32)
+        stats["color_sq_sum"][:, channel] = np.einsum("np,np->n", color, color)
     stats["rgb_hash"], stats["lidar_hash"] = _hashes(rgb), _hashes(depth)
-    stats["signature"] = _signatures(rgb, hit, stats)
+    stats["signature"] = _signatures(hit, stats)
     return stats
 
 
@@ -41,7 +47,7 @@ def _hashes(frames: np.ndarray) -> list[np.ndarray]:
     return [np.frombuffer(hashlib.blake2b(frame, digest_size=16).digest(), "<u8") for frame in frames]
 
 
-def _signatures(rgb: np.ndarray, hit: np.ndarray, stats: np.ndarray) -> np.ndarray:
+def _signatures(hit: np.ndarray, stats: np.ndarray) -> np.ndarray:
     """Compute (n, 7) figures, scaled so that frames that are nearly equal differ by under 1 in each.
 
     They are the mean row and column of the returns in half pixels, the square root of their number in halves, their
@@ -50,6 +56,6 @@ def _signatures(rgb: np.ndarray, hit: np.ndarray, stats: np.ndarray) -> np.ndarr
     positions = np.arange(IMAGE_SIZE)
     returns, lit = np.maximum(stats["returns"], 1), np.maximum(stats["lit"], 1)
     row, column = (hit.sum(axis=axis) @ positions / returns for axis in (2, 1))
-    color = np.stack([rgb[..., channel].sum(axis=(1, 2)) for channel in range(3)], axis=1) / lit[:, None]
+    color = stats["color_sum"] / lit[:, None]
     shape = [row / 0.5, column / 0.5, np.sqrt(stats["returns"]) / 0.5, stats["range_sum"] / returns]
     return np.column_stack([*shape, color / 10])

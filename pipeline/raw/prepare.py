@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.core.errors import printable
 from pipeline.core.files import resumable_folder, write_text
-from pipeline.core.sensors import CLASSES
+from pipeline.core.sensors import CLASSES, IMAGE_SIZE
 from pipeline.data.splits import SPLITS, write_splits
 from pipeline.raw.format import DataError, Issue, read_angles
 from pipeline.raw.index import Rows, format_scenes, index_folder
@@ -24,8 +24,10 @@ def prepare(source: Path, folder: Path, splitter: Splitter, on_error: Literal["s
     """Write the arrays of the raw folder `source` to `folder`, and return the metrics of the data.
 
     The arrays: rgb (N, H, W, 4) uint8, depth (N, H, W) float32, label (N,) uint8, azimuth (H,) and zenith (W,)
-    float32, returns (2,) float32: mean and standard deviation of the training split's LiDAR returns. Beside them:
-    split.tsv and frames.tsv, a line a pair. Raises DataError with all errors of the folder together; with `skip`,
+    float32, and of the training split, mean and standard deviation each: returns (2,) float32 of the LiDAR returns,
+    colors (2, 3) float32 of red, green and blue in [0, 1]. Beside them: split.tsv and frames.tsv, a line a pair.
+
+    Raises DataError with all errors of the folder together; with `skip`,
     scenes that have an error are left out, and only errors of the whole folder are raised. A call that
     was interrupted is resumed by the next one with these arguments.
     """
@@ -42,7 +44,8 @@ def prepare(source: Path, folder: Path, splitter: Splitter, on_error: Literal["s
         label, scene = report.rows.label[usable], report.rows.scene[usable]
         azimuth, zenith = read_angles(source, CLASSES[0])  # the report has no error: both classes have these
         returns = _returns_mean_std(stats[split_ids == 0])
-        arrays = {"label": label, "azimuth": azimuth, "zenith": zenith, "returns": returns}
+        colors = _colors_mean_std(stats[split_ids == 0])
+        arrays = {"label": label, "azimuth": azimuth, "zenith": zenith, "returns": returns, "colors": colors}
         for name, array in arrays.items():
             np.save(partial / f"{name}.npy", array, allow_pickle=False)
         splits = {int(number): SPLITS[split_id] for number, split_id in zip(scene, split_ids, strict=True)}
@@ -110,6 +113,18 @@ def _returns_mean_std(stats: np.ndarray) -> np.ndarray:
         raise DataError("no LiDAR frame of the training split has a return (depth under 50): check the lidar files")
     mean = stats["range_sum"].sum() / count
     return np.array([mean, np.sqrt(stats["range_sq_sum"].sum() / count - mean**2)], np.float32)
+
+
+def _colors_mean_std(stats: np.ndarray) -> np.ndarray:
+    """Compute mean and standard deviation (2, 3) of red, green and blue in [0, 1], over all pixels of some frames.
+
+    A channel that never changes has the standard deviation 1, so that dividing by it is harmless.
+    """
+    pixels = len(stats) * IMAGE_SIZE**2
+    mean = stats["color_sum"].sum(axis=0, dtype=np.float64) / pixels
+    variance = stats["color_sq_sum"].sum(axis=0, dtype=np.float64) / pixels - mean**2
+    std = np.where(variance > 0, np.sqrt(np.maximum(variance, 0)), 255)
+    return (np.stack([mean, std]) / 255).astype(np.float32)
 
 
 def _frames_table(label: np.ndarray, scene: np.ndarray, split_ids: np.ndarray, stats: np.ndarray) -> str:

@@ -81,12 +81,16 @@ def test_pictures_come_with_their_labels(data: Arrays) -> None:
     assert examples.inputs.equal(batch.rgb) and examples.targets.equal(batch.label)
 
 
-def test_depth_is_standardised_by_the_training_hits(data: Arrays) -> None:
+def test_inputs_are_standardised_by_the_training_split(data: Arrays) -> None:
     training = data.depth[data.splits["train"]].double()
     hits = training[training < 50]
     assert data.depth_stats == pytest.approx(
         {"depth_mean": hits.mean().item(), "depth_std": hits.std().item()}, rel=1e-3
     )
+    colors = data.rgb[data.splits["train"]][..., :3].double().flatten(0, 2) / 255
+    assert data.input_stats["rgb_mean"] == pytest.approx(colors.mean(0).tolist(), rel=1e-5)
+    assert data.input_stats["rgb_std"] == pytest.approx(colors.std(0, correction=0).tolist(), rel=1e-5)
+    assert data.input_stats.items() > data.depth_stats.items()
     assert data.all_rows.tolist() == list(range(12))
 
 

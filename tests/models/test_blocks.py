@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from pipeline.models.blocks import DOWNSAMPLE, Normalize, conv_trunk, flattened_size, freeze, mlp
 
@@ -19,9 +20,26 @@ def test_each_block_halves_the_picture(downsample):
 
 def test_batch_normalisation_follows_every_convolution():
     kinds = [type(layer).__name__ for layer in conv_trunk([4, 8, 16], norm="batch")]
-    assert kinds == ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"] * 2
+    assert kinds == ["Conv2d", "BatchNorm2d", "MaxPool2d", "ReLU"] * 2
     kinds = [type(layer).__name__ for layer in conv_trunk([4, 8], "strided", "batch")]
     assert kinds == ["Conv2d", "BatchNorm2d", "ReLU"]
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_pooling_before_the_relu_gives_the_bits_of_pooling_after_it(norm):
+    torch.manual_seed(0)
+    pooled_first, reference = conv_trunk([3, 8, 16], norm=norm), []
+    for layer in pooled_first:  # the same modules, each pair of pool and ReLU swapped
+        reference.insert(len(reference) - 1, layer) if isinstance(layer, nn.ReLU) else reference.append(layer)
+    pictures = torch.randn(4, 3, 16, 16).round(decimals=1)  # rounded, so that some of the four values tie
+    outcomes = []
+    for net in (pooled_first, nn.Sequential(*reference)):
+        net.zero_grad()
+        loss = net(pictures).square().sum()
+        loss.backward()
+        outcomes.append([loss.detach(), *(parameter.grad.clone() for parameter in net.parameters())])
+    assert [type(layer).__name__ for layer in reference][-2:] == ["ReLU", "MaxPool2d"]
+    assert all(first.equal(second) for first, second in zip(*outcomes, strict=True))
 
 
 def test_flat_size_agrees_with_the_trunk_on_a_side_that_halves_unevenly():

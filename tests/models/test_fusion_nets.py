@@ -124,6 +124,19 @@ def test_widths_that_a_fusion_does_not_take_are_refused_by_full_key(fusion, widt
         assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("fusion, widths", [("concat", SMALL), ("early", {"channels": [4], "head_dims": [3]})])
+def test_colors_are_normalized_by_mean_and_standard_deviation(fusion, widths):
+    torch.manual_seed(0)
+    raw = build_fusion(fusion, "maxpool", widths)
+    standardized = build_fusion(fusion, "maxpool", widths, rgb_mean=[0.5, 0.25, 0.0], rgb_std=[0.5, 2.0, 1.0])
+    standardized.load_state_dict(raw.state_dict())
+    rgb, points = torch.rand(1, 4, 64, 64), torch.rand(1, 4, 64, 64)
+    std, mean = torch.tensor([0.5, 2.0, 1.0, 1.0]), torch.tensor([0.5, 0.25, 0.0, 0.0])
+    moved = rgb * std.view(1, 4, 1, 1) + mean.view(1, 4, 1, 1)
+    torch.testing.assert_close(raw(rgb, points), standardized(moved, points))
+    assert not torch.allclose(raw(rgb, points), raw(moved, points))
+
+
 def test_points_are_normalized_by_mean_and_standard_deviation():
     torch.manual_seed(0)
     near = build_fusion("concat", "maxpool", SMALL)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.core.sensors import CLASSES
 from pipeline.data.splits import read_splits
@@ -13,7 +14,8 @@ from pipeline.raw.scan import scan_rows
 from support import faults
 from support.prepared import contents, halves
 
-NAMES = {"rgb.npy", "depth.npy", "label.npy", "azimuth.npy", "zenith.npy", "returns.npy", "split.tsv", "frames.tsv"}
+NAMES = {f"{name}.npy" for name in ("rgb", "depth", "label", "azimuth", "zenith", "returns", "colors")}
+NAMES |= {"split.tsv", "frames.tsv"}
 
 
 def test_the_arrays_are_the_raw_files_bit_for_bit(raw_folder: Path, tmp_path: Path) -> None:
@@ -27,6 +29,7 @@ def test_the_arrays_are_the_raw_files_bit_for_bit(raw_folder: Path, tmp_path: Pa
         "azimuth": ((64,), np.float32),
         "zenith": ((64,), np.float32),
         "returns": ((2,), np.float32),
+        "colors": ((2, 3), np.float32),
     }
     for row, pair in enumerate(list_pairs(raw_folder)):
         assert arrays["rgb"][row].tobytes() == read_rgb(pair.rgb).tobytes()
@@ -52,6 +55,19 @@ def test_the_splitter_gets_the_mean_returns_of_every_scene(raw_folder: Path, tmp
     prepare(raw_folder, tmp_path / "arrays", split)
     hits = (np.load(tmp_path / "arrays/depth.npy") < 50).sum(axis=(1, 2))
     assert calls == [[0, 1, 2, 3, 4, 5], ((hits[:6] + hits[6:]) / 2).tolist()]
+
+
+def test_a_color_that_never_changes_has_the_standard_deviation_one(raw_folder: Path, tmp_path: Path) -> None:
+    for path in raw_folder.glob("*/rgb/*.png"):
+        pixels = np.array(Image.open(path).convert("RGBA"))
+        pixels[..., 2] = 51
+        Image.fromarray(pixels).save(path)
+    prepare(raw_folder, tmp_path / "arrays", halves)
+    mean, std = np.load(tmp_path / "arrays/colors.npy")
+    assert mean[2] == pytest.approx(0.2) and std[2] == 1
+    training = np.load(tmp_path / "arrays/rgb.npy")[[0, 1, 6, 7]][..., :2].astype(np.float64) / 255
+    np.testing.assert_allclose(mean[:2], training.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(std[:2], training.std(axis=(0, 1, 2)), rtol=1e-6)
 
 
 def test_returns_are_the_training_hits_mean_and_spread(raw_folder: Path, tmp_path: Path) -> None:
