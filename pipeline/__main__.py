@@ -126,7 +126,7 @@ def params() -> None:
 
     loaded = load_params()
     check_nets(loaded.fusion.nets)
-    print(f"params.yaml: {len(loaded.seeds)} seeds, {len(loaded.matrix)} cells: {', '.join(loaded.matrix)}")
+    print(f"params.yaml: {len(loaded.seeds)} seeds, {len(loaded.fusion.seeds)} a cell, {len(loaded.matrix)} cells: {', '.join(loaded.matrix)}")
     device = setup_device()
     print(f"device: {device}, {precision(device)}")
 

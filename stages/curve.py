@@ -51,7 +51,7 @@ def main(scenes: int) -> None:
             "downsample": section.downsample,
             "widths": params.fusion.nets[fusion],
         }
-        tasks = {seed: task(seed, net | data.input_stats) for seed in params.seeds}
+        tasks = {seed: task(seed, net | data.input_stats) for seed in params.fusion.seeds}
 
         def evaluate(seed: int, result: FitResult) -> SeedResult:
             logits = pair_logits(tasks[seed].model, test)
@@ -67,7 +67,7 @@ def main(scenes: int) -> None:
         return logits, aggregate_seeds([result.metrics for result in results])
 
     # one tracked run for all fusions: its epochs count on from fusion to fusion
-    with Tracker(folder, params.seeds, section.epochs * len(section.fusions), device, asdict(section)) as tracker:
+    with Tracker(folder, params.fusion.seeds, section.epochs * len(section.fusions), device, asdict(section)) as tracker:
         trained = {name: train(name, place * section.epochs) for place, name in enumerate(section.fusions)}
         tracker.summary({fusion: metrics["accuracy"] for fusion, (_, metrics) in trained.items()})
     write_npy(folder / "logits.npy", np.stack([np.stack(logits) for logits, _ in trained.values()]))  # (fusions, S, N)

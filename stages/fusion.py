@@ -43,14 +43,14 @@ def main(name: str) -> None:
         model = build_seeded(seed, lambda: build_fusion(**net))
         return Task(model, pair_objective, train, validate, classification_metrics)
 
-    tasks = {seed: task(seed) for seed in params.seeds}
+    tasks = {seed: task(seed) for seed in section.seeds}
 
     def evaluate(seed: int, result: FitResult) -> SeedResult:
         logits = pair_logits(tasks[seed].model, test)
         best = {key: result.best[key] for key in ("val_loss", "val_accuracy")}
         return SeedResult(classification_metrics(logits, label) | best, logits)
 
-    recipe = {key: value for key, value in asdict(section).items() if key != "nets"} | {"epochs": cell.epochs}
+    recipe = {key: value for key, value in asdict(section).items() if key not in ("nets", "seeds")} | {"epochs": cell.epochs}
     metrics, cost, logits = train_over_seeds(
         folder,
         tasks,

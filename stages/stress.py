@@ -31,7 +31,7 @@ def main() -> None:
 
     def cell_logits(cell: str) -> np.ndarray:
         """Return (conditions, S, N) logits of the cell's nets."""
-        nets = [restore_cell(cell, seed, device) for seed in params.seeds]
+        nets = [restore_cell(cell, seed, device) for seed in params.fusion.seeds]
         return np.stack(map_seeds(lambda net: condition_logits(net, conditions, data.rays), nets, device), axis=1)
 
     logits = {cell: cell_logits(cell) for cell in tqdm(params.matrix, desc="stress", unit="cell", disable=None)}

@@ -24,6 +24,7 @@ from pipeline.config.types import (
     PositiveInt,
     Recipe,
     Seed,
+    Seeds,
     Severities,
     Share,
     distinct,
@@ -86,8 +87,9 @@ class Prepare:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Fusion(Recipe):
-    """The recipe of all cells, and the widths of every fusion net."""
+    """The recipe of all cells, their seeds, which are also those of the learning curve, and the widths of each net."""
 
+    seeds: Seeds
     nets: Nets
 
 
@@ -187,7 +189,7 @@ class Labels(Training):
 class Params:
     """All of params.yaml; a section has the name of its stage."""
 
-    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
+    seeds: Seeds
     matrix: Annotated[dict[str, Cell], Field(min_length=1)]
     prepare: Prepare
     fusion: Fusion

@@ -30,6 +30,7 @@ PositiveFloat = Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, allow
 PositiveInt = Annotated[int, Field(strict=True, gt=0)]
 EvenInt = Annotated[int, Field(strict=True, ge=2, multiple_of=2)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
 Share = Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, lt=1)]
 Dims = list[PositiveInt]
 Severities = Annotated[list[PositiveFloat], Field(min_length=1), AfterValidator(distinct)]

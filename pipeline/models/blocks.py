@@ -13,7 +13,8 @@ from torch import Tensor, nn
 def _maxpool(in_channels: int, out_channels: int, norm: list[nn.Module]) -> list[nn.Module]:
     # pooled before the ReLU: the function is the same, since ReLU does not change which of four values is the largest,
     # and the ReLU then costs a quarter (7% of a step in bfloat16, 11% in float32)
-    return [nn.Conv2d(in_channels, out_channels, 3, padding=1), *norm, nn.MaxPool2d(2), nn.ReLU()]
+    # batch normalization of pooled values costs a quarter as well, and CILP learns faster with it
+    return [nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.MaxPool2d(2), *norm, nn.ReLU()]
 
 
 def _strided(in_channels: int, out_channels: int, norm: list[nn.Module]) -> list[nn.Module]:

@@ -123,7 +123,7 @@ ERRORS = {
     ),
     "heads that do not share": (
         put("fusion.nets.attention.num_heads", 5),
-        "'num_heads': 5}: 64 channels cannot be shared evenly among 5 heads",
+        "'num_heads': 5}: 32 channels cannot be shared evenly among 5 heads",
     ),
     "a point of the curve twice": (put("curve.scenes", [4, 4]), "curve.scenes is [4, 4]: expected each of them once"),
     "an unknown fusion in the curve": (
