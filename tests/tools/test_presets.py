@@ -134,7 +134,7 @@ def test_without_any_default_a_preset_is_refused(folder: Path) -> None:
 def test_another_file_is_written_only_where_there_is_none(repository: Path) -> None:
     PARAMS.write_text(PARAMS.read_text().replace("seed: 0", "seed: 5", 1))  # an edit is taken along, and stays
     write_preset("smoke", Path("new/params.yaml"))
-    assert load_params(Path("new/params.yaml")).prepare.seed == 5 and load_params().seeds == [0, 1, 2]
+    assert load_params(Path("new/params.yaml")).prepare.seed == 5 and load_params().seeds == [0, 1, 2, 3, 4]
     with pytest.raises(PipelineError, match=r"new/params.yaml: found something there already"):
         write_preset("course", Path("new/params.yaml"))
     assert load_params(Path("new/params.yaml")).seeds == [0, 1]
