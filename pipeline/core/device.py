@@ -51,7 +51,8 @@ def precision(device: torch.device) -> torch.dtype:
 def autocast(device: torch.device) -> AbstractContextManager:
     """Run convolutions and matrix products in `precision(device)`."""
     dtype = precision(device)
-    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+    # no cache: a net casts each weight once a step, and a CUDA graph must not hold a copy that is made outside of it
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32, cache_enabled=False)
 
 
 def to_device(model: Net, device: torch.device) -> Net:

@@ -152,7 +152,7 @@ class Batches:
         """Yield the batches in order, for evaluation."""
         return (self.batch_fn(part.flatten()) for part in self.groups.split(self.count))
 
-    def shuffled(self, generator: torch.Generator) -> Iterator[Any]:
-        """Yield the batches in an order drawn from `generator`, for training."""
+    def shuffled(self, generator: torch.Generator) -> Iterator[Tensor]:
+        """Yield the rows (B,) of each batch in an order drawn from `generator`, for training."""
         order = torch.randperm(len(self.groups), generator=generator).to(self.groups.device)
-        return (self.batch_fn(part.flatten()) for part in self.groups[order].split(self.count))
+        return (part.flatten() for part in self.groups[order].split(self.count))
