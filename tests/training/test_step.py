@@ -1,5 +1,8 @@
 """The step of the loop: on a CPU its bits are those of a loop without any, on a GPU a graph does what the step does."""
 
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -11,7 +14,7 @@ from pipeline.metrics.classification import classification_metrics
 from pipeline.models.blocks import conv_trunk, freeze, mlp
 from pipeline.training.loop import Task, fit, lr_at_step
 from pipeline.training.objectives import label_objective
-from pipeline.training.step import EAGER_STEPS, GraphStep, Step, make_step
+from pipeline.training.step import EAGER_STEPS, GraphStep, Outcome, Step, make_step
 
 CPU = torch.device("cpu")
 EPOCHS, SIZE = 3, 4
@@ -110,6 +113,62 @@ def test_an_outcome_is_that_of_the_weights_before_the_step() -> None:
 
 def test_a_cpu_takes_plain_steps() -> None:
     assert type(make_step(Net(), label_objective, examples(CPU).rows, recipe(), CPU)) is Step
+
+
+class FakeGraph:
+    """A CUDA graph on a CPU: in a recording nothing is computed, and a replay writes to the tensors recorded."""
+
+    def __init__(self) -> None:
+        self.work = lambda: None
+        self.replays = 0
+
+    def replay(self) -> None:
+        self.replays += 1
+        self.work()
+
+
+class RecordableStep(Step):
+    """A step that FakeGraph can record."""
+
+    recording: FakeGraph | None = None
+
+    def compute(self, rows: torch.Tensor) -> Outcome:
+        if self.recording is None:
+            return super().compute(rows)
+        recorded = Outcome(torch.empty(()), torch.empty(()), torch.empty(len(rows)), torch.empty(len(rows)))
+
+        def work() -> None:
+            for target, value in zip(recorded, Step.compute(self, rows), strict=True):
+                target.copy_(value)
+
+        self.recording.work = work
+        return recorded
+
+
+def test_recorded_steps_and_eager_ones_follow_each_other(monkeypatch) -> None:
+    plain_net, net = build_seeded(0, Net), build_seeded(0, Net)
+    data = examples(CPU)
+    step = RecordableStep(net, label_objective, data.rows, recipe(0.1), CPU)
+
+    @contextmanager
+    def record(graph: FakeGraph, stream: object):
+        step.recording = graph
+        yield
+        step.recording = None
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: SimpleNamespace(wait_stream=lambda other: None))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(wait_stream=lambda other: None))
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "graph", record)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", FakeGraph)
+    plain, graph = Step(plain_net, label_objective, data.rows, recipe(0.1), CPU), GraphStep(step)
+    for turn, size in enumerate([4, 4, 2, 4, 4, 2, 4]):
+        rows, lr = torch.arange(10).roll(turn)[:size], 0.01 / (turn + 1)
+        for found, expected in zip(graph(rows, lr), plain(rows, lr), strict=True):
+            assert found.equal(expected), turn
+    assert graph.graph is not None and graph.graph.replays == 3  # the first three and the second of two rows are eager
+    for name, value in plain_net.state_dict().items():
+        assert net.state_dict()[name].equal(value), name
 
 
 @ON_GPU
