@@ -6,6 +6,7 @@ share the cores. On a GPU the seeds run one after another.
 
 import os
 import platform
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -38,7 +39,33 @@ def setup_device() -> torch.device:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(1)
     keep_freed_memory()
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return find_device()
+
+
+def find_device() -> torch.device:
+    """Return the first CUDA device if torch has kernels for it, else the CPU, with a line where a GPU is too old."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    capability, built_for = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
+    if any(_runs(arch, capability) for arch in built_for):
+        return torch.device("cuda")
+    found, expected = "{}.{}".format(*capability), ", ".join(built_for)
+    print(
+        f"{torch.cuda.get_device_name()}: found compute capability {found}; this torch expects one of {expected}; "
+        "the CPU computes; for the GPU install a torch that was built for it",
+        file=sys.stderr,
+    )
+    return torch.device("cpu")
+
+
+def _runs(arch: str, capability: tuple[int, int]) -> bool:
+    """Return whether code for `arch` runs on a device: machine code by its generation, `compute_...` on newer ones."""
+    kind, _, digits = arch.partition("_")
+    version = int("".join(filter(str.isdigit, digits)) or 0)
+    major, minor = divmod(version, 10)
+    if kind == "compute":
+        return (major, minor) <= capability
+    return kind != "sm" or (major == capability[0] and minor <= capability[1])  # AMD's names have no generations
 
 
 def precision(device: torch.device) -> torch.dtype:
@@ -51,7 +78,8 @@ def precision(device: torch.device) -> torch.dtype:
 def autocast(device: torch.device) -> AbstractContextManager:
     """Run convolutions and matrix products in `precision(device)`."""
     dtype = precision(device)
-    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+    # no cache: a net casts each weight once a step, and a CUDA graph must not hold a copy that is made outside of it
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32, cache_enabled=False)
 
 
 def to_device(model: Net, device: torch.device) -> Net:

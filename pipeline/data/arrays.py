@@ -33,7 +33,7 @@ class Examples(NamedTuple):
 
     def rows(self, rows: Tensor) -> "Examples":
         """Return the examples of `rows` as a batch."""
-        return Examples(self.inputs[rows], self.targets[rows])
+        return Examples(self.inputs.index_select(0, rows), self.targets.index_select(0, rows))
 
 
 BatchFn = Callable[[Tensor], Any]  # row numbers -> a batch
@@ -90,19 +90,23 @@ class Arrays:
 
     def with_xyza(self, rows: Tensor) -> Batch:
         """Return a batch with LiDAR as points and mask (B, 4, H, W): the input of fusion nets."""
-        return self._batch(rows, xyza(self.depth[rows], self.rays))
+        return self._batch(rows, xyza(self.depth.index_select(0, rows), self.rays))
 
     def with_depth(self, rows: Tensor) -> Batch:
         """Return a batch with LiDAR as raw depth (B, 1, H, W): the input of CILP nets."""
-        return self._batch(rows, self.depth[rows].unsqueeze(1))  # (B, 1, H, W)
+        return self._batch(rows, self.depth.index_select(0, rows).unsqueeze(1))  # (B, 1, H, W)
 
     def with_label(self, rows: Tensor) -> Examples:
         """Return pictures (B, 4, H, W) and labels (B,): the input of nets without LiDAR."""
-        return Examples(to_image_tensor(self.rgb[rows]), self.label[rows])
+        return Examples(self._images(rows), self.label[rows])
 
     def _batch(self, rows: Tensor, lidar: Tensor) -> Batch:
         lidar = lidar.contiguous(memory_format=torch.channels_last)
-        return Batch(to_image_tensor(self.rgb[rows]), lidar, self.label[rows])
+        return Batch(self._images(rows), lidar, self.label[rows])
+
+    def _images(self, rows: Tensor) -> Tensor:
+        # index_select copies whole rows, ten times as fast as indexing by a tensor
+        return to_image_tensor(self.rgb.index_select(0, rows))
 
 
 def to_image_tensor(rgb: Tensor) -> Tensor:
@@ -157,7 +161,7 @@ class Batches:
         """Yield the batches in order, for evaluation."""
         return (self.batch_fn(part.flatten()) for part in self.groups.split(self.count))
 
-    def shuffled(self, generator: torch.Generator) -> Iterator[Any]:
-        """Yield the batches in an order drawn from `generator`, for training."""
+    def shuffled(self, generator: torch.Generator) -> Iterator[Tensor]:
+        """Yield the rows (B,) of each batch in an order drawn from `generator`, for training."""
         order = torch.randperm(len(self.groups), generator=generator).to(self.groups.device)
-        return (self.batch_fn(part.flatten()) for part in self.groups[order].split(self.count))
+        return (part.flatten() for part in self.groups[order].split(self.count))

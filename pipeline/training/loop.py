@@ -10,22 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.config.types import Recipe
-from pipeline.core.device import (
-    autocast,
-    compute_seconds,
-    make_generator,
-    map_seeds,
-    raise_if_cancelled,
-    to_device,
-)
+from pipeline.core.device import compute_seconds, make_generator, map_seeds, raise_if_cancelled, to_device
 from pipeline.core.errors import PipelineError
 from pipeline.core.memory import peak_memory, reset_peak_memory
 from pipeline.data.arrays import Batches
 from pipeline.metrics.classification import Metrics, add_prefix
+from pipeline.training.step import GraphStep, Objective, Step, make_step
 
 EpochMetrics = dict[str, float]
 LogFn = Callable[[int, EpochMetrics], None]  # log(seed, metrics of an epoch)
-Objective = Callable[[Any, Any], tuple[Tensor, Any]]  # objective(model, batch) -> (loss, outputs)
 TIMING_NAMES = ("seconds", "samples_per_second", "peak_memory_mb")  # of an epoch; they differ from run to run
 
 
@@ -75,8 +68,7 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitRe
     model, device = task.model, task.batches.rows.device
     reset_peak_memory(device)
     to_device(model, device)
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(trainable, lr=recipe.lr, fused=True)
+    take_step = make_step(model, task.objective, task.batches.batch_fn, recipe, device)
     generator, steps = make_generator(seed), len(task.batches)
     history: list[EpochMetrics] = []
     best: EpochMetrics = {}
@@ -84,7 +76,7 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitRe
     for epoch in range(epochs):
         start = compute_seconds(device)
         lrs = [lr_at_step(recipe, epoch * steps + step, epochs * steps) for step in range(steps)]
-        train = _train_epoch(task, task.batches.shuffled(generator), optimizer, lrs, recipe.grad_clip_norm)
+        train = _train_epoch(task, task.batches.shuffled(generator), take_step, lrs)
         seconds = compute_seconds(device) - start
         model.eval()
         metrics = {"epoch": epoch + 1, "lr": lrs[-1], **train, **task.validate(model)}
@@ -124,7 +116,7 @@ def timing_metrics(seconds: float, samples: int, peak_memory_mb: float) -> Epoch
 
 
 def _train_epoch(
-    task: Task, batches: Iterable[Any], optimizer: torch.optim.Optimizer, lrs: Sequence[float], max_norm: float | None
+    task: Task, batch_rows: Iterable[Tensor], take_step: Step | GraphStep, lrs: Sequence[float]
 ) -> EpochMetrics:
     """Return the mean loss of all samples, each at the step that used its batch, and the mean gradient norm.
 
@@ -132,32 +124,19 @@ def _train_epoch(
     """
     task.model.train()
     device = task.batches.rows.device
-    parameters = optimizer.param_groups[0]["params"]
     total, norms, count = torch.zeros((), device=device), torch.zeros((), device=device), 0
     # one block for all of them: small tensors allocated between the large ones would cost a tenth of the memory
     outcomes = task.batches.rows.new_empty(2, len(task.batches.rows), dtype=torch.float32)  # logits, labels
-    for batch, lr in zip(batches, lrs, strict=True):
+    for rows, lr in zip(batch_rows, lrs, strict=True):
         raise_if_cancelled()
-        optimizer.param_groups[0]["lr"] = lr
-        optimizer.zero_grad(set_to_none=True)
-        with autocast(batch[0].device):
-            loss, outputs = task.objective(task.model, batch)
-        loss.backward()
-        norms = norms + _clip_gradient(parameters, max_norm)
-        optimizer.step()
-        total = total + loss.detach() * len(batch[0])  # stays on the device: no wait for it at every step
+        outcome = take_step(rows, lr)
+        norms = norms + outcome.norm  # stays on the device: no wait for it at every step
+        total = total + outcome.loss * len(rows)
         if task.train_metrics:
-            outcomes[:, count : count + len(batch[0])] = torch.stack([outputs.detach(), batch[-1]])
-        count += len(batch[0])
+            outcomes[:, count : count + len(rows)] = torch.stack([outcome.outputs, outcome.targets])
+        count += len(rows)
     metrics = add_prefix("train", task.train_metrics(*outcomes.cpu())) if task.train_metrics else {}
     return {**metrics, "train_loss": float(total) / count, "gradient_norm": float(norms) / len(lrs)}
-
-
-def _clip_gradient(parameters: Sequence[nn.Parameter], max_norm: float | None) -> Tensor:
-    """Return the norm of the gradient before it is clipped to `max_norm`."""
-    if max_norm is not None:
-        return nn.utils.clip_grad_norm_(parameters, max_norm)
-    return nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -12,6 +12,7 @@ from pipeline.core.device import (
     autocast,
     build_seeded,
     compute_seconds,
+    find_device,
     make_generator,
     map_seeds,
     precision,
@@ -168,3 +169,43 @@ def test_a_system_without_proc_still_has_a_peak(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("pipeline.core.memory.Path", lambda _: Path("/no/such/file"))
     reset_peak_memory(CPU)
     assert peak_memory(CPU) > 50
+
+
+def pretend_gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], built_for: list[str]) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: built_for)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla P100")
+
+
+@pytest.mark.parametrize(
+    "capability, built_for",
+    [
+        ((7, 5), ["sm_75", "sm_80"]),
+        ((8, 9), ["sm_75", "sm_86"]),  # a later member of a generation runs the code of an earlier one
+        ((9, 0), ["sm_90a"]),
+        ((12, 0), ["sm_90", "sm_120"]),
+        ((12, 1), ["sm_80", "compute_90"]),  # which the driver translates
+        ((9, 0), ["gfx90a"]),  # of AMD
+    ],
+)
+def test_a_gpu_that_torch_was_built_for_computes(monkeypatch, capsys, capability, built_for) -> None:
+    pretend_gpu(monkeypatch, capability, built_for)
+    assert find_device() == torch.device("cuda") and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "capability, built_for",
+    [((6, 0), ["sm_75", "sm_80", "compute_75"]), ((8, 0), ["sm_75", "sm_86"]), ((10, 0), ["sm_90", "sm_120"])],
+)
+def test_a_gpu_without_kernels_leaves_the_work_to_the_cpu(monkeypatch, capsys, capability, built_for) -> None:
+    pretend_gpu(monkeypatch, capability, built_for)
+    assert find_device() == CPU
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Tesla P100: found compute capability {}.{};".format(*capability) in line
+    assert ", ".join(built_for) in line and "install a torch" in line
+
+
+def test_without_a_gpu_nothing_is_printed(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert find_device() == CPU and capsys.readouterr().err == ""

@@ -128,6 +128,7 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "python -m benchmarks.prepare --scenes 10000": Help(),
     "python -m benchmarks.latency runs/classify/full/models/seed0.safetensors": Help(),
     "python -m benchmarks.tracking --cell late-maxpool --rounds 6": Help(),
+    "python -m benchmarks.gpu --cell add-maxpool": Help(),
     "python -m benchmarks.significance": Help(),
     # Docker
     "docker build --tag rgb-lidar-cilp .": Marked(),

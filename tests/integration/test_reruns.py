@@ -24,6 +24,7 @@ EDITS = {
     "pipeline/models/cilp.py": TRANSFER | {"lidar", "evaluate"},
     "pipeline/metrics/classification.py": TRAININGS | {"compare", "stress", "evaluate", "report"},
     "pipeline/training/loop.py": TRAININGS,
+    "pipeline/training/step.py": TRAININGS,
     "pipeline/transfer/metrics.py": TRANSFER | {"evaluate"},
     "pipeline/evaluation/corruptions.py": {"stress", "evaluate"},
     "pipeline/report/significance.py": {"compare", "report"},
