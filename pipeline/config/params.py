@@ -22,6 +22,7 @@ from pipeline.config.types import (
     Portions,
     PositiveFloat,
     PositiveInt,
+    PrecisionName,
     Recipe,
     Seed,
     Severities,
@@ -188,6 +189,7 @@ class Params:
     """All of params.yaml; a section has the name of its stage."""
 
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
+    precision: PrecisionName
     matrix: Annotated[dict[str, Cell], Field(min_length=1)]
     prepare: Prepare
     fusion: Fusion
