@@ -9,7 +9,7 @@ from pipeline.core.files import write_json
 from pipeline.core.runs import run_folder
 from pipeline.data.arrays import load_arrays
 from pipeline.evaluation.assessment import Assessment, summarize_assessments
-from pipeline.evaluation.reproduce import TOLERANCE, assert_reproduced, restore_cell
+from pipeline.evaluation.reproduce import TOLERANCE, assert_precision, assert_reproduced, restore_cell
 from pipeline.evaluation.scores import score_cell, score_chain, score_classifier, score_course, score_lidar
 from pipeline.metrics.classification import Metrics
 from pipeline.metrics.seeds import aggregate_seeds
@@ -22,6 +22,8 @@ Scores = dict[str, Metrics]  # of one seed, by run; `classify` is the zero-shot 
 def main() -> None:
     params = load_params()
     device = setup_device(params.precision)
+    trained_stages = ["lidar", "cilp", "project", *(f"classify/{tuning}" for tuning in TUNINGS)]
+    assert_precision([*trained_stages, *(f"fusion/{cell}" for cell in params.matrix)], device)
     data = load_arrays(run_folder("prepare") / "arrays", device)
     seeds, batch_size = params.seeds, params.cilp.batch_size
     nets = {stage: about["net"] for stage, about in read_descriptions(seeds[0]).items()}

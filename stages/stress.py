@@ -12,7 +12,7 @@ from pipeline.core.errors import PipelineError, run_command
 from pipeline.core.files import write_json, write_npy
 from pipeline.core.runs import run_folder
 from pipeline.data.arrays import load_arrays
-from pipeline.evaluation.reproduce import restore_cell
+from pipeline.evaluation.reproduce import assert_precision, restore_cell
 from pipeline.evaluation.robustness import build_conditions, condition_logits
 from pipeline.metrics.classification import majority_accuracy
 from pipeline.metrics.seeds import aggregate_seeds
@@ -22,6 +22,7 @@ def main() -> None:
     params = load_params()
     device = setup_device(params.precision)
     section, folder = params.stress, run_folder("stress")
+    assert_precision([f"fusion/{cell}" for cell in params.matrix], device)
     data = load_arrays(run_folder("prepare") / "arrays", device)
     scenes = data.scene_pairs("test")
     if not 2 <= section.scenes <= len(scenes):
