@@ -13,7 +13,7 @@ from time import perf_counter
 
 import torch
 
-from pipeline.core.device import autocast, precision
+from pipeline.core.device import autocast, precision_name
 from pipeline.core.errors import run_command
 from pipeline.tools.inference.deployable import Deployable, load_deployable
 from pipeline.tools.inference.onnx_export import describe, onnx_session, real_inputs, write_onnx
@@ -32,7 +32,7 @@ def variants(deployable: Deployable, onnx: Path, values: list) -> dict[str, Call
         with torch.inference_mode(), autocast(torch.device("cpu")):
             return deployable.module(*tensors)
 
-    name = str(precision(torch.device("cpu"))).removeprefix("torch.")
+    name = precision_name(torch.device("cpu"))
     return {
         "torch float32": plain,
         f"torch {name} autocast": mixed,

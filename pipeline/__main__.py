@@ -121,14 +121,15 @@ def explore(
 def params() -> None:
     """Check params.yaml, and print its seeds and cells and the device on which the stages compute."""
     from pipeline.config.params import load_params
-    from pipeline.core.device import precision, setup_device
+    from pipeline.core.device import precision_name, setup_device
     from pipeline.models.fusion import check_nets
 
     loaded = load_params()
     check_nets(loaded.fusion.nets)
-    print(f"params.yaml: {len(loaded.seeds)} seeds, {len(loaded.fusion.seeds)} a cell, {len(loaded.matrix)} cells: {', '.join(loaded.matrix)}")
-    device = setup_device()
-    print(f"device: {device}, {precision(device)}")
+    cells = f"{len(loaded.matrix)} cells of {len(loaded.fusion.seeds)} seeds"
+    print(f"params.yaml: {len(loaded.seeds)} seeds, {cells}: {', '.join(loaded.matrix)}")
+    device = setup_device(loaded.precision)
+    print(f"device: {device}, {precision_name(device)}")
 
 
 @app.command()

@@ -22,7 +22,8 @@ RETRIEVAL = [f"val_{name}{way}" for way in ("", "_reverse") for name in ("top1",
 
 
 def main() -> None:
-    params, device = load_params(), setup_device()
+    params = load_params()
+    device = setup_device(params.precision)
     section, folder = params.cilp, run_folder("cilp")
     data = load_arrays(run_folder("prepare") / "arrays", device)
     # a cube and the sphere of its scene share a batch: place and colour are equal, so only shape separates them

@@ -21,7 +21,8 @@ from pipeline.transfer.tuning import TUNINGS, FineTune
 
 
 def main(tuning: TuningName) -> None:
-    params, device = load_params(), setup_device()
+    params = load_params()
+    device = setup_device(params.precision)
     section, folder = getattr(params.classify, tuning), run_folder("classify", tuning)
     data = load_arrays(run_folder("prepare") / "arrays", device)
     label = data.label[data.splits["test"]]

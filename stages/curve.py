@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from pipeline.config.params import load_params
-from pipeline.core.device import build_seeded, setup_device
+from pipeline.core.device import build_seeded, precision_name, setup_device
 from pipeline.core.errors import PipelineError, run_command
 from pipeline.core.files import write_json, write_npy
 from pipeline.core.runs import run_folder
@@ -24,7 +24,8 @@ from pipeline.training.tracker import Tracker
 
 
 def main(scenes: int) -> None:
-    params, device = load_params(), setup_device()
+    params = load_params()
+    device = setup_device(params.precision)
     check_nets(params.fusion.nets)
     section, folder = params.curve, run_folder("curve", str(scenes))
     data = load_arrays(run_folder("prepare") / "arrays", device)
@@ -72,7 +73,8 @@ def main(scenes: int) -> None:
         tracker.summary({fusion: metrics["accuracy"] for fusion, (_, metrics) in trained.items()})
     write_npy(folder / "logits.npy", np.stack([np.stack(logits) for logits, _ in trained.values()]))  # (fusions, S, N)
     fusions = {fusion: metrics for fusion, (_, metrics) in trained.items()}
-    write_json(folder / "metrics.json", {"chance": majority_accuracy(label), "fusions": fusions})
+    about = {"precision": precision_name(device), "chance": majority_accuracy(label)}
+    write_json(folder / "metrics.json", about | {"fusions": fusions})
 
 
 if __name__ == "__main__":

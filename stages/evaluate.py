@@ -3,13 +3,13 @@
 from tqdm import tqdm
 
 from pipeline.config.params import load_params
-from pipeline.core.device import map_seeds, setup_device
+from pipeline.core.device import map_seeds, precision_name, setup_device
 from pipeline.core.errors import run_command
 from pipeline.core.files import write_json
 from pipeline.core.runs import run_folder
 from pipeline.data.arrays import load_arrays
 from pipeline.evaluation.assessment import Assessment, summarize_assessments
-from pipeline.evaluation.reproduce import TOLERANCE, assert_reproduced, restore_cell
+from pipeline.evaluation.reproduce import TOLERANCE, assert_precision, assert_reproduced, restore_cell
 from pipeline.evaluation.scores import score_cell, score_chain, score_classifier, score_course, score_lidar
 from pipeline.metrics.classification import Metrics
 from pipeline.metrics.seeds import aggregate_seeds
@@ -20,7 +20,10 @@ Scores = dict[str, Metrics]  # of one seed, by run; `classify` is the zero-shot 
 
 
 def main() -> None:
-    params, device = load_params(), setup_device()
+    params = load_params()
+    device = setup_device(params.precision)
+    trained_stages = ["lidar", "cilp", "project", *(f"classify/{tuning}" for tuning in TUNINGS)]
+    assert_precision([*trained_stages, *(f"fusion/{cell}" for cell in params.matrix)], device)
     data = load_arrays(run_folder("prepare") / "arrays", device)
     seeds, batch_size = params.seeds, params.cilp.batch_size
     nets = {stage: about["net"] for stage, about in read_descriptions(seeds[0]).items()}
@@ -59,6 +62,7 @@ def main() -> None:
     assessments |= {name: [each[name] for each in marks] for name in marks[0]}
     classifiers = [name for name in runs if "accuracy" in trained[0][name]]
     result = {
+        "precision": precision_name(device),
         "trained": metrics,
         "untrained": {
             part: aggregate_seeds([scores[part] for scores in untrained]) for part in (*Chain._fields, "classify")

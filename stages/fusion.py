@@ -22,7 +22,8 @@ from pipeline.training.seeds import SeedResult, make_validate, train_over_seeds
 
 
 def main(name: str) -> None:
-    params, device = load_params(), setup_device()
+    params = load_params()
+    device = setup_device(params.precision)
     if name not in params.matrix:
         raise PipelineError(f"{name}: found no such cell in matrix of params.yaml; it has {', '.join(params.matrix)}")
     check_nets(params.fusion.nets)  # of all cells: no net is trained before another is refused

@@ -9,7 +9,7 @@ from math import ceil
 from threadpoolctl import threadpool_limits
 
 from pipeline.config.params import Labels, Params, load_params
-from pipeline.core.device import build_seeded, map_seeds, setup_device
+from pipeline.core.device import build_seeded, map_seeds, precision_name, setup_device
 from pipeline.core.errors import PipelineError, run_command
 from pipeline.core.files import write_json
 from pipeline.core.runs import run_folder
@@ -76,7 +76,8 @@ def probe(finetunes: FineTunes, count: int, data: Arrays) -> dict:
 
 
 def main() -> None:
-    params, device = load_params(), setup_device()
+    params = load_params()
+    device = setup_device(params.precision)
     data = load_arrays(run_folder("prepare") / "arrays", device)
     available = len(data.splits["train"])
     if too_many := [count for count in params.labels.label_counts if count > available]:
@@ -87,7 +88,8 @@ def main() -> None:
     counts = sorted({*params.labels.label_counts, available})
     nets = {"scratch": partial(scratch, params, data), **{name: partial(pretrained, name, data) for name in TUNINGS}}
     lrs = {"scratch": params.labels.lr} | {name: getattr(params.classify, name).lr for name in TUNINGS}
-    metrics: dict = {"chance": majority_accuracy(data.label[data.splits["test"]])}
+    chance = majority_accuracy(data.label[data.splits["test"]])
+    metrics: dict = {"precision": precision_name(device), "chance": chance}
     for name, build in nets.items():
         finetunes = dict(zip(params.seeds, map_seeds(build, params.seeds, device), strict=True))
         section = replace(params.labels, lr=lrs[name])

@@ -22,7 +22,8 @@ from pipeline.training.seeds import SeedResult, make_validate, train_over_seeds
 
 
 def main() -> None:
-    params, device = load_params(), setup_device()
+    params = load_params()
+    device = setup_device(params.precision)
     section, folder = params.lidar, run_folder("lidar")
     weights = None if section.weights is None else Path(section.weights)
     data = load_arrays(run_folder("prepare") / "arrays", device)

@@ -21,7 +21,8 @@ from pipeline.transfer.scores import projector_examples, projector_metrics
 
 
 def main() -> None:
-    params, device = load_params(), setup_device()
+    params = load_params()
+    device = setup_device(params.precision)
     section, folder = params.project, run_folder("project")
     data = load_arrays(run_folder("prepare") / "arrays", device)
     pairs = Batches(data.with_depth, data.all_rows)

@@ -29,7 +29,7 @@ def main() -> None:
         bar.update()
         transfer = transfer_section(evaluated, labels, data["chance"], pictures)
         bar.update()
-    text = report_markdown(data, fusion, transfer, len(params.seeds))
+    text = report_markdown(data, fusion, transfer, len(params.seeds), {"evaluate": evaluated, "labels": labels})
     write_text(folder / "report.md", text)
     write_text(folder / "report.html", html(text, folder, TITLE))
     accuracies, leader = evaluated["accuracies"], fusion["leader"]

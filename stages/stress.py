@@ -7,20 +7,22 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.config.params import load_params
-from pipeline.core.device import map_seeds, setup_device
+from pipeline.core.device import map_seeds, precision_name, setup_device
 from pipeline.core.errors import PipelineError, run_command
 from pipeline.core.files import write_json, write_npy
 from pipeline.core.runs import run_folder
 from pipeline.data.arrays import load_arrays
-from pipeline.evaluation.reproduce import restore_cell
+from pipeline.evaluation.reproduce import assert_precision, restore_cell
 from pipeline.evaluation.robustness import build_conditions, condition_logits
 from pipeline.metrics.classification import majority_accuracy
 from pipeline.metrics.seeds import aggregate_seeds
 
 
 def main() -> None:
-    params, device = load_params(), setup_device()
+    params = load_params()
+    device = setup_device(params.precision)
     section, folder = params.stress, run_folder("stress")
+    assert_precision([f"fusion/{cell}" for cell in params.matrix], device)
     data = load_arrays(run_folder("prepare") / "arrays", device)
     scenes = data.scene_pairs("test")
     if not 2 <= section.scenes <= len(scenes):
@@ -43,7 +45,11 @@ def main() -> None:
         for place, (fault, severity) in enumerate(conditions)
     ]
     write_npy(folder / "logits.npy", np.stack(list(logits.values())))  # (cells, conditions, S, N)
-    about: dict[str, Any] = {"pairs": len(label), "chance": majority_accuracy(label)}
+    about: dict[str, Any] = {
+        "precision": precision_name(device),
+        "pairs": len(label),
+        "chance": majority_accuracy(label),
+    }
     about |= {"conditions": list(conditions), "cells": list(logits)}
     write_json(folder / "metrics.json", about | {"accuracy": table})
     print(f"stress: {len(logits)} cells under {len(conditions)} conditions, {len(label)} pairs each")

@@ -22,6 +22,7 @@ from pipeline.config.types import (
     Portions,
     PositiveFloat,
     PositiveInt,
+    PrecisionName,
     Recipe,
     Seed,
     Seeds,
@@ -190,6 +191,7 @@ class Params:
     """All of params.yaml; a section has the name of its stage."""
 
     seeds: Seeds
+    precision: PrecisionName
     matrix: Annotated[dict[str, Cell], Field(min_length=1)]
     prepare: Prepare
     fusion: Fusion

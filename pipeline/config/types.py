@@ -8,6 +8,7 @@ from typing_extensions import TypedDict  # pydantic refuses typing.TypedDict bef
 
 DownsampleName = Literal["maxpool", "strided", "strided_extra"]
 NormName = Literal["none", "batch"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
 TuningName = Literal["projector_only", "full"]
 
 

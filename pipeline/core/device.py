@@ -19,11 +19,14 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats it
 import torch  # noqa: E402  (the variable above is read when CUDA starts)
 from torch import nn  # noqa: E402
 
+from pipeline.core.errors import PipelineError  # noqa: E402
 from pipeline.core.memory import keep_freed_memory  # noqa: E402
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Net = TypeVar("Net", bound=nn.Module)
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_requested: torch.dtype | None = None  # by setup_device, for all threads; None: by the hardware
 _cancelled = threading.Event()
 _building = threading.Lock()
 
@@ -32,14 +35,29 @@ class Cancelled(Exception):
     """Raised inside a training whose stage was interrupted, or whose sibling failed."""
 
 
-def setup_device() -> torch.device:
-    """Return the first CUDA device if there is one, else the CPU; ask for repeatable algorithms on either."""
+def setup_device(requested: str = "auto") -> torch.device:
+    """Return the first CUDA device if there is one, else the CPU; ask for repeatable algorithms on either.
+
+    `requested` is the precision of this process: a name in PRECISIONS, or `auto` for what the hardware is made for.
+    Raises PipelineError for bfloat16 on a GPU that only emulates it.
+    """
+    global _requested
+    _requested = PRECISIONS.get(requested)
+    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # by default GPUs round convolutions to TF32
     torch.use_deterministic_algorithms(True, warn_only=True)
     # a guard against reading memory before it is written, which costs 5% of a step
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(1)
     keep_freed_memory()
-    return find_device()
+    device = find_device()
+    if _requested == torch.bfloat16 and not has_bfloat16(device):
+        if device.type == "cuda":
+            raise PipelineError(
+                f"params.yaml: precision is bfloat16, and {device_name(device)} does not multiply it; expected a GPU "
+                "of compute capability 8.0 or later; set it to float32 or auto"
+            )
+        print("precision: this processor does not multiply bfloat16 natively; float32 would be faster", file=sys.stderr)
+    return device
 
 
 def find_device() -> torch.device:
@@ -68,11 +86,21 @@ def _runs(arch: str, capability: tuple[int, int]) -> bool:
     return kind != "sm" or (major == capability[0] and minor <= capability[1])  # AMD's names have no generations
 
 
-def precision(device: torch.device) -> torch.dtype:
-    """Return bfloat16 where the hardware multiplies it natively, else float32."""
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether the hardware multiplies bfloat16 natively."""
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
+def precision(device: torch.device) -> torch.dtype:
+    """Return the type in which nets multiply: that of `setup_device`; for `auto` bfloat16 if native, else float32."""
+    return _requested or (torch.bfloat16 if has_bfloat16(device) else torch.float32)
+
+
+def precision_name(device: torch.device) -> str:
+    """Return the name of `precision(device)`: a key of PRECISIONS."""
+    return str(precision(device)).removeprefix("torch.")
 
 
 def autocast(device: torch.device) -> AbstractContextManager:

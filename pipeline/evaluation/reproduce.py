@@ -1,11 +1,12 @@
 """Nets of finished stages, and whether their checkpoints reproduce the figures of those stages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 
 from pipeline.core.checkpoints import restore
+from pipeline.core.device import precision_name
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json
 from pipeline.core.runs import RUNS, checkpoint_path
@@ -18,6 +19,19 @@ TOLERANCE = {"cpu": 2e-6, "cuda": 0.02}
 def restore_cell(cell: str, seed: int, device: torch.device) -> FusionNet:
     """Restore the net of one seed of a cell such as `late-maxpool`."""
     return restore(checkpoint_path(RUNS / "fusion" / cell, seed), "fusion", build_fusion, device)
+
+
+def assert_precision(runs: Iterable[str], device: torch.device) -> None:
+    """Raise PipelineError unless every run, such as `fusion/late-maxpool`, was computed in the present precision."""
+    present = precision_name(device)
+    for run in runs:
+        path = RUNS / run / "metrics.json"
+        recorded = read_json(path).get("precision", "not recorded")
+        if recorded != present:
+            raise PipelineError(
+                f"{path}: precision is {recorded}, expected {present}, in which this stage computes; set `precision` "
+                "in params.yaml to that of the run, or make the run anew with `dvc repro -f`"
+            )
 
 
 def assert_reproduced(run: str, metrics: Mapping[str, Any], tolerance: float) -> None:

@@ -41,6 +41,7 @@ def card_values(metrics: Metrics, accuracies: Sequence[float], data: Metrics) ->
     return {
         "source": training_source(metrics, data),
         "parameters": metrics["parameters"],
+        "precision": metrics["precision"],
         "test": test,
         "hits": hits,
         "accuracy": accuracies[0],

@@ -40,6 +40,17 @@ def code(names: Iterable[str]) -> str:
     return joined([f"`{name}`" for name in names])
 
 
+def precision_note(recorded: Mapping[str, Metrics]) -> str:
+    """Return a paragraph that names the precision of each of the metrics by name; nothing if it is one for all."""
+    names: dict[str, list[str]] = {}
+    for name, metrics in recorded.items():
+        names.setdefault(metrics.get("precision", "not recorded"), []).append(name)
+    if len(names) < 2:
+        return ""
+    kinds = "; ".join(f"{kind}: {code(each)}" for kind, each in sorted(names.items()))
+    return f"\nUnlike precision. {kinds}. A difference between these may come from the rounding alone.\n"
+
+
 def value_range(values: Iterable[float], form: str = "{:.4f}") -> str:
     """Format the lowest and the highest value as "low to high", or one value where both look alike."""
     ordered = sorted(values)

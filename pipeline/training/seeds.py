@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.config.types import Recipe
 from pipeline.core.checkpoints import save_checkpoints
-from pipeline.core.device import map_seeds
+from pipeline.core.device import map_seeds, precision_name
 from pipeline.data.arrays import Arrays, Batches
 from pipeline.metrics.classification import Metrics, add_prefix, classification_metrics
 from pipeline.metrics.seeds import aggregate_seeds
@@ -76,7 +76,7 @@ def train_over_seeds(
         if about is not None:
             save_checkpoints(folder, models, dict(about))
         metrics = aggregate_seeds([result.metrics for result in results])
-        metrics |= dict(constants or {})
+        metrics |= {"precision": precision_name(device)} | dict(constants or {})
         cost = training_cost(models, fits)
         logits = [result.logits for result in results if result.logits is not None]
         if logits:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pipeline.core.device import device_name, precision
+from pipeline.core.device import device_name, precision_name
 from pipeline.core.files import write_text
 from pipeline.core.runs import checkpoint_path
 from pipeline.data.arrays import Arrays
@@ -43,8 +43,7 @@ class Tracker:
         self.lock = threading.Lock()
         self.name = "/".join(folder.parts[1:])  # runs/fusion/late-maxpool -> fusion/late-maxpool
         self.bar = tqdm(total=epochs * len(seeds), desc=self.name, unit="epoch", disable=None)
-        hardware_facts = {"device": str(device), "hardware": device_name(device)}
-        hardware_facts["precision"] = str(precision(device)).removeprefix("torch.")
+        hardware_facts = {"device": str(device), "hardware": device_name(device), "precision": precision_name(device)}
         net_facts = {} if net is None else {"parameters": count_parameters(net), "architecture": str(net)}
         self.run = start_run(self.name, config | {"seeds": seeds} | hardware_facts | net_facts)
 

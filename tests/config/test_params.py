@@ -73,6 +73,11 @@ ERRORS = {
     "empty section": (put("cilp", None), "cilp is None: expected a section of keys"),
     "a net without widths": (put("fusion.nets.late", [64]), "fusion.nets.late is [64]: expected a section of keys"),
     "no nets": (put("fusion.nets", {}), "fusion.nets is {}: Dictionary should have at least 1 item"),
+    "another precision": (
+        put("precision", "float16"),
+        "precision is 'float16': Input should be 'auto', 'float32' or 'bfloat16'",
+    ),
+    "missing precision": (without("precision"), "precision is missing: add it"),
     "text for a whole number": (
         put("lidar.batch_size", "many"),
         "lidar.batch_size is 'many': Input should be a valid integer",

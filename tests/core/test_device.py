@@ -2,12 +2,15 @@ import signal
 import threading
 from pathlib import Path
 from time import monotonic, sleep, thread_time
+from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 
+from pipeline.config.types import PrecisionName
 from pipeline.core.device import (
+    PRECISIONS,
     Cancelled,
     autocast,
     build_seeded,
@@ -15,9 +18,11 @@ from pipeline.core.device import (
     find_device,
     make_generator,
     map_seeds,
-    precision,
+    precision_name,
     raise_if_cancelled,
+    setup_device,
 )
+from pipeline.core.errors import PipelineError
 from pipeline.core.memory import peak_memory, reset_peak_memory
 
 CPU = torch.device("cpu")
@@ -146,11 +151,61 @@ def test_the_clock_counts_this_threads_computing_alone() -> None:
     assert compute_seconds(CPU) - start >= 0.05
 
 
-def test_autocast_multiplies_in_the_chosen_precision() -> None:
-    ones = torch.ones(2, 2)
+@pytest.fixture
+def restored():
+    yield
+    setup_device()
+
+
+# 1 + 2^-9 needs 10 bits of significand, and bfloat16 has 8: it becomes 1
+@pytest.mark.parametrize(("requested", "product"), [("float32", 1 + 2**-9), ("bfloat16", 1)])
+def test_matrix_products_and_convolutions_round_to_the_requested_precision(requested, product, restored) -> None:
+    setup_device(requested)
+    assert precision_name(CPU) == requested
+    value = torch.full((1, 1, 1, 1), 1 + 2**-9)
     with autocast(CPU):
-        product = ones @ ones
-    assert product.dtype == precision(CPU) and product.tolist() == [[2, 2], [2, 2]]
+        results = [value.flatten(2)[0] @ torch.ones(1, 1), nn.functional.conv2d(value, torch.ones(1, 1, 1, 1))]
+    assert [(str(each.dtype), each.item()) for each in results] == 2 * [(f"torch.{requested}", product)]
+
+
+@pytest.mark.parametrize(("native", "chosen"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_is_what_the_processor_multiplies_natively(native, chosen, restored, monkeypatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": native})
+    setup_device("float32")
+    setup_device("auto")
+    assert precision_name(CPU) == chosen
+    with autocast(CPU):
+        assert str((torch.ones(2, 2) @ torch.ones(2, 2)).dtype) == f"torch.{chosen}"
+
+
+def test_bfloat16_on_a_processor_without_it_is_slow_and_says_so(restored, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cpu.get_capabilities", dict)
+    setup_device("float32")
+    assert capsys.readouterr().err == ""
+    setup_device("bfloat16")
+    assert precision_name(CPU) == "bfloat16" and capsys.readouterr().err.count("\n") == 1
+
+
+def test_bfloat16_on_a_gpu_without_it_is_refused(restored, monkeypatch) -> None:
+    with monkeypatch.context() as old:
+        old.setattr("torch.cuda.is_available", lambda: True)
+        old.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: including_emulation)
+        old.setattr("torch.cuda.get_device_name", lambda device: "Tesla T4")
+        with pytest.raises(PipelineError, match="bfloat16, and Tesla T4 does not multiply it.*float32 or auto"):
+            setup_device("bfloat16")
+        assert setup_device("auto").type == "cuda" and precision_name(torch.device("cuda")) == "float32"
+
+
+def test_float32_is_that_of_ieee_on_every_device(restored) -> None:
+    setup_device("float32")  # TF32 has 11 bits, and cuDNN would use it unasked
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.mkldnn.matmul
+    assert {each.fp32_precision for each in backends} == {"ieee"}
+
+
+def test_precisions_are_those_of_the_parameters() -> None:
+    assert get_args(PrecisionName) == ("auto", *PRECISIONS)
 
 
 @pytest.mark.environment  # of a process in which no training has changed how memory is given back

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,7 +110,12 @@ def test_params_prints_what_will_run_and_refuses_an_unknown_fusion(tmp_path: Pat
     (tmp_path / "params.yaml").write_text(preset_params("smoke"))
     code, out, _ = pipeline("params", cwd=tmp_path)
     assert code == 0 and "4 cells: late-maxpool, concat-maxpool, rgb-maxpool, late-strided" in out
-    assert "device: " in out and "float" in out
+    assert re.search(r"^device: .*, b?float(32|16)$", out, re.M)
+    for precision in ("float32", "bfloat16"):
+        (tmp_path / "params.yaml").write_text(
+            preset_params("smoke").replace("precision: auto", f"precision: {precision}")
+        )
+        assert f", {precision}\n" in pipeline("params", cwd=tmp_path)[1]
     (tmp_path / "params.yaml").write_text(preset_params("smoke").replace("fusion: rgb,", "fusion: middle,"))
     code, _, err = pipeline("params", cwd=tmp_path)
     assert code == 1 and err.startswith("error: params.yaml: matrix.rgb-maxpool.fusion is 'middle'")

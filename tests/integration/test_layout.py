@@ -81,7 +81,7 @@ def targets(stage: str, *kinds: str) -> list[str]:
 def test_a_stage_is_one_word_everywhere():
     files = {path.stem for path in (ROOT / "stages").glob("[a-z]*.py")}
     assert files == set(STAGES)
-    sections = set(STAGES) - WITHOUT_A_SECTION | {"seeds", "matrix"}
+    sections = set(STAGES) - WITHOUT_A_SECTION | {"seeds", "precision", "matrix"}
     assert sections == set(PARAMS) == {field.name for field in fields(Params)}
     for stage in STAGES:
         assert STAGES[stage]["cmd"].split()[:3] == ["python", "-m", f"stages.{stage}"]

@@ -1,5 +1,6 @@
 """The one true run: a fresh checkout, the smoke parameters, 40 scenes, and the commands that a user types."""
 
+import json
 import re
 import shutil
 import signal
@@ -40,6 +41,24 @@ def test_every_result_is_there(finished_run):
     summary = read(finished_run, "report/summary.json")
     assert f"fusion/{summary['leader']}" in cells and 0 <= summary["tuned"] <= 1
     assert summary["chance"] == 0.5 and read(finished_run, "cilp/metrics.json")["chance_top1"] == 1 / 16
+
+
+def test_every_stage_that_computes_with_nets_records_its_precision(finished_run):
+    stages = [path.parent for path in (finished_run / "runs").rglob("metrics.json") if path.parent.name != "prepare"]
+    used = {stage.name: json.loads((stage / "metrics.json").read_text())["precision"] for stage in stages}
+    assert len(used) == 4 + 1 + 1 + 3 + 2 + 1 + 1  # cells, curve, stress, lidar to project, tunings, labels, evaluate
+    assert len(set(used.values())) == 1 and set(used.values()) <= {"float32", "bfloat16"}
+    precision = used["evaluate"]
+    assert f"Nets multiply in {precision}." in (finished_run / "runs" / "report" / "report.md").read_text()
+    assert f"| precision | {precision} |" in (finished_run / "runs" / "report" / "model_card.md").read_text()
+
+
+def test_figures_of_another_precision_are_refused(project):
+    recorded = read(project, "evaluate/metrics.json")["precision"]
+    set_params(project, precision="float32" if recorded == "bfloat16" else "bfloat16")
+    for stage in ("stress", "evaluate"):
+        output = shell(project, f"python -m stages.{stage}", expect=1)
+        assert f"metrics.json: precision is {recorded}, expected" in output and "Traceback" not in output
 
 
 def test_the_html_report_is_whole_and_has_the_accuracy_of_every_cell(finished_run):

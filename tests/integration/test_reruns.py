@@ -87,6 +87,15 @@ def test_a_parameter_reruns_who_declares_it(edited):
         (edited / "params.yaml").write_bytes(before)
 
 
+def test_another_precision_reruns_every_stage_that_computes_with_nets(edited):
+    before = (edited / "params.yaml").read_bytes()
+    set_params(edited, precision="float32")
+    try:
+        assert changed_stages(edited) == TRAININGS | {"stress", "evaluate"}
+    finally:
+        (edited / "params.yaml").write_bytes(before)
+
+
 def test_every_room_has_an_edit(edited):
     rooms = {path.name for path in (edited / "pipeline").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert rooms == {Path(name).parts[1] for name in EDITS if len(Path(name).parts) > 2}

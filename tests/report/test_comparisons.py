@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.params import Cell
-from pipeline.core.files import write_json, write_npy
+from pipeline.core.files import read_json, write_json, write_npy
 from pipeline.report.cells import TestSet
 from pipeline.report.fusion.comparisons import (
     compare_downsampling,
@@ -127,3 +127,23 @@ def test_constant_answers_on_uneven_classes():
 def test_a_verdict_of_one_seed_has_no_interval():
     verdict = Verdict(Difference(0.1, None, None), None, "not distinguishable")
     assert verdict_text(verdict) == "not distinguishable (+0.1000, one seed)"
+
+
+def record(path, precision: str) -> None:
+    write_json(path, read_json(path) | {"precision": precision})
+
+
+def test_every_table_names_the_cells_of_unlike_precision(runs):
+    def tables() -> list[str]:
+        curve = learning_curve(["rgb", "late"], [25], "maxpool", MATRIX, TEST_SET, "late-maxpool")
+        studies = compare_fusions(MATRIX, TEST_SET), compare_downsampling(MATRIX, TEST_SET)
+        return [comparison_table(studies[0]), ablation_table(studies[1]), curve_table(curve)]
+
+    for path in ("fusion/rgb-maxpool", "fusion/late-maxpool", "fusion/late-strided", "curve/25"):
+        record(runs / path / "metrics.json", "float32")
+    assert not any("precision" in table for table in tables())
+    record(runs / "fusion" / "late-maxpool" / "metrics.json", "bfloat16")
+    fusions, downsamplings, curve = tables()
+    assert "\n\nUnlike precision. bfloat16: `late-maxpool`; float32: `rgb-maxpool`." in fusions
+    assert "\n\nUnlike precision. bfloat16: `late-maxpool`; float32: `late-strided`." in downsamplings
+    assert "bfloat16: `late, 700 scenes`; float32: `rgb, 25 scenes`, `late, 25 scenes` and `rgb, 700 scenes`." in curve

@@ -11,7 +11,7 @@ DATA = {split: {"cubes": 100, "spheres": 100} for split in ("train", "val", "tes
     "cubes": {"returns_min": 149, "returns_max": 490, "depth_min": 17.8, "depth_max": 32.0},
     "spheres": {"returns_min": 101, "returns_max": 231, "depth_min": 18.6, "depth_max": 30.4},
 }
-METRICS = {"parameters": 906201, "accuracy": 0.99, "accuracy_ci95": 0.01, "chance": 0.5}
+METRICS = {"parameters": 906201, "accuracy": 0.99, "accuracy_ci95": 0.01, "chance": 0.5, "precision": "bfloat16"}
 NETS = ["fusion/late-maxpool", "lidar", f"classify/{PROJECTOR_ONLY}", f"classify/{FULL}"]
 
 
@@ -43,5 +43,6 @@ def test_every_deployable_net_has_a_card(tmp_path, monkeypatch):
     for name in NETS:
         assert f"`runs/{name}/models/seed0.safetensors`" in text
     assert text.count("196 of 200 pairs, 0.9800; 95% interval 0.9497 to 0.9922") == 4
+    assert text.count("| precision | bfloat16 |") == 4
     assert "906,201" in text and "mean of seeds (2) | 0.9900 ± 0.0100" in text
     assert "101 to 490 LiDAR returns a frame, 17.80 to 32.00 units away" in text

@@ -65,7 +65,7 @@ def report(fusions=None, samplings=None, faults=None, chain=None, label_study=No
         )
     }
     transfer = TRANSFER | {"findings": (rgb_alone(chain, 0.5), few_labels(label_study), course_mark(chain))}
-    return report_markdown(DATA, fusion, transfer, seeds)
+    return report_markdown(DATA, fusion, transfer, seeds, {"evaluate": chain, "labels": label_study})
 
 
 def section(text: str, name: str) -> str:
@@ -267,3 +267,11 @@ def test_whatever_the_run_the_text_is_whole():
         assert all(re.search(r"[.!]$", line) for line in answer_list(text)) and len(answer_list(text)) <= 6
         assert "**Recommendations.**\n\n- " in analysis and len(analysis.split()) <= 400
         assert not re.search(r"\*\*Trade-offs\.\*\*\s*\*\*", analysis)
+
+
+def test_methods_name_the_precision_and_stages_that_differ_in_it():
+    assert "Nets multiply in float32.\n" in section(report(), "Methods")
+    methods = section(report(label_study=labels() | {"precision": "bfloat16"}), "Methods")
+    assert (
+        "Nets multiply in bfloat16 and float32. Unlike precision. bfloat16: `labels`; float32: `evaluate`." in methods
+    )

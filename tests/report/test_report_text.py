@@ -12,6 +12,7 @@ from pipeline.report.text import (
     joined,
     markdown,
     one_line,
+    precision_note,
     render_markdown,
     signed,
     value_range,
@@ -67,3 +68,13 @@ def test_names_and_contents_of_files_cannot_mark_up_the_page():
 def test_a_template_without_a_value_fails():
     with pytest.raises(UndefinedError):
         render_markdown("model_card.md.j2", nets=[])
+
+
+def test_a_note_names_what_was_computed_in_unlike_precision():
+    full, half = {"precision": "float32"}, {"precision": "bfloat16"}
+    assert precision_note({"late": full, "add": full}) == precision_note({"late": {}, "add": {}}) == ""
+    assert precision_note({"late": full, "add": half, "rgb": full}) == (
+        "\nUnlike precision. bfloat16: `add`; float32: `late` and `rgb`. "
+        "A difference between these may come from the rounding alone.\n"
+    )
+    assert "float32: `late`; not recorded: `add`." in precision_note({"late": full, "add": {}})

@@ -9,6 +9,7 @@ LEVEL = "not distinguishable"
 
 def cell(accuracy, half=0.01, **more):
     usual = {"val_loss": 0.3, "loss": 0.25, "f1": accuracy, "ece": 0.03, "chance": 0.5, "parameters": 2000, "epochs": 4}
+    usual |= {"precision": "float32"}
     usual |= {"seconds_per_epoch": 2.0, "peak_memory_mb": 500.0, "confusion": [[60, 60], [0, 120]]}
     return usual | {"accuracy": accuracy, "accuracy_ci95": half} | more
 
@@ -54,6 +55,7 @@ def evaluated(top1=0.8, zero_shot=0.9, tuned=0.99, half=0.01, untrained_loss=3.4
     }  # fmt: skip
     marks = {"loss": 3.05, "batches_above": [3, 4], "points": [8, 9], "passed": 1}
     return {
+        "precision": "float32",
         "trained": {
             "cilp": cilp,
             f"classify/{PROJECTOR_ONLY}": {
@@ -78,4 +80,4 @@ def labels(scratch=0.55, half=0.01, most=0.99, pretrained=(0.86, 0.88, 0.93)):
 
     names = ("probe", PROJECTOR_ONLY, FULL)
     nets = {name: net(few, 0.99) for name, few in zip(names, pretrained, strict=True)}
-    return {"chance": 0.5, "scratch": net(scratch, most)} | nets
+    return {"precision": "float32", "chance": 0.5, "scratch": net(scratch, most)} | nets

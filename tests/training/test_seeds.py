@@ -8,6 +8,7 @@ from torch import nn
 
 from pipeline.config.types import Recipe
 from pipeline.core.checkpoints import load_checkpoint
+from pipeline.core.device import precision_name
 from pipeline.core.runs import checkpoint_path
 from pipeline.data.arrays import Batches, Examples
 from pipeline.training.loop import Task
@@ -44,6 +45,7 @@ def train(folder, tasks, **options):
 def test_metrics_are_aggregated_and_constants_join_them(tasks, tmp_path):
     metrics, cost, logits = train(tmp_path, tasks, constants={"chance": 0.25})
     assert metrics["score"] == 3.5 and metrics["epochs_seen"] == 2.0 and metrics["chance"] == 0.25
+    assert metrics["precision"] == precision_name(DATA.label.device)
     assert cost["epochs"] == 2 and cost["parameters"] == 2 and "seconds" not in metrics and logits == []
     header = (tmp_path / "history.tsv").read_text().split("\n")[0]
     assert header.index("train_loss_seed5") < header.index("train_loss_seed2") and "seconds" not in header

@@ -92,7 +92,9 @@ def learning_curve(
     scores: dict[int, dict[str, np.ndarray]] = {}
     for count in sorted(scenes):
         folder = RUNS / "curve" / str(count)
-        points[count] = read_json(folder / "metrics.json")["fusions"]
+        recorded = read_json(folder / "metrics.json")
+        kind = {key: recorded[key] for key in ("precision",) if key in recorded}
+        points[count] = {fusion: metrics | kind for fusion, metrics in recorded["fusions"].items()}
         correct = is_correct(read_npy(folder / "logits.npy"), test_set.label)  # (fusions, S, N)
         scores[count] = dict(zip(points[count], mean_by_scene(correct, test_set.scene), strict=True))
     names = {cell.fusion: name for name, cell in matrix.items() if cell.downsample == downsample}

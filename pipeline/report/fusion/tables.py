@@ -6,7 +6,7 @@ from math import log
 from pipeline.report.cells import Metrics, downsample_name
 from pipeline.report.fusion.comparisons import Ablation, Comparison, Curve, Stress
 from pipeline.report.significance import LEVELLED, Verdict
-from pipeline.report.text import markdown, signed, with_interval
+from pipeline.report.text import markdown, precision_note, signed, with_interval
 
 COSTS = {"parameters": "parameters", "seconds_per_epoch": "s/epoch", "peak_memory_mb": "peak MB", "epochs": "epochs"}
 SCORES = {
@@ -32,7 +32,8 @@ def comparison_table(study: Comparison, columns: Sequence[str] = ALL) -> str:
         row |= {title: number(metrics[key]) for key, title in COSTS.items() if key in columns}
         rows.append(row)
     titles = list(rows[0])
-    return markdown(rows + constant_answers(next(iter(study.cells.values())), titles))
+    table = markdown(rows + constant_answers(next(iter(study.cells.values())), titles))
+    return table + precision_note(study.cells)
 
 
 def constant_answers(metrics: Metrics, titles: Sequence[str]) -> list[dict[str, str]]:
@@ -76,7 +77,9 @@ def ablation_table(study: Ablation, columns: Sequence[str] = ALL) -> str:
                 if key in columns:
                     row[title] = number(metrics[key]) + ratio(metrics, base, key)
             rows.append(row)
-    return markdown(rows) if rows else "No fusion of the matrix has more than one downsampling.\n"
+    if not rows:
+        return "No fusion of the matrix has more than one downsampling.\n"
+    return markdown(rows) + precision_note(study.cells)
 
 
 def curve_table(study: Curve) -> str:
@@ -90,7 +93,10 @@ def curve_table(study: Curve) -> str:
             row[f"{scenes:,} scenes"] = accuracy + mark(study.verdicts.get((scenes, fusion)))
         rows.append(row)
     chance = {"fusion": "chance"} | {f"{scenes:,} scenes": f"{study.chance:.3f}" for scenes in study.points}
-    return markdown([*rows, chance])
+    recorded = {
+        f"{fusion}, {scenes} scenes": each for scenes, point in study.points.items() for fusion, each in point.items()
+    }
+    return markdown([*rows, chance]) + precision_note(recorded)
 
 
 def stress_table(study: Stress, cells: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """Trainings in the order of their validation loss: the test split has no part in the choice."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.core.errors import PipelineError
@@ -30,8 +31,19 @@ def format_ranking(trainings: Sequence[Training], arrays: str | None, top: int) 
     """Return the `top` trainings as a Markdown table, then sentences about the first."""
     order = rank_trainings(trainings, arrays)
     names = _varied_params(order)
+    kinds = Counter(_precision(training) for training in order)
     rows = [_row(training, names) for training in order[:top]]
-    return markdown(rows) + "\n" + "\n".join(_describe_best(order, len(trainings) - len(order)))
+    if len(kinds) > 1:
+        rows = [row | {"precision": _precision(training)} for row, training in zip(rows, order, strict=False)]
+    lines = _describe_best(order, len(trainings) - len(order))
+    if len(kinds) > 1:
+        counts = ", ".join(f"{number} in {kind}" for kind, number in sorted(kinds.items()))
+        lines.append(f"Unlike precision ({counts}): a difference between these may come from the rounding alone.")
+    return markdown(rows) + "\n" + "\n".join(lines)
+
+
+def _precision(training: Training) -> str:
+    return training.metrics.get("precision", "unknown precision")
 
 
 def _row(training: Training, names: Sequence[str]) -> dict[str, str]:

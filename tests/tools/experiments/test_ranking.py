@@ -112,6 +112,16 @@ def test_the_best_is_chosen_by_validation_and_not_by_test():
     assert "0 of the 1 others lie within its 95% interval" in text and "dvc exp apply quick-fox" in text
 
 
+def test_trainings_of_unlike_precision_are_marked_and_counted():
+    found = [
+        make_training("workspace", LATE, metrics(0.2) | {"precision": "float32"}),
+        make_training("quick-fox", ADD, metrics(0.1) | {"precision": "bfloat16"}),
+    ]
+    text = format_ranking(found, "a.dir", top=1)
+    assert "| bfloat16 " in text and "Unlike precision (1 in bfloat16, 1 in float32)" in text
+    assert "recision" not in format_ranking(found[:1], "a.dir", top=1)
+
+
 def test_neighbours_within_the_interval_are_counted():
     found = [make_training(str(loss), LATE, metrics(loss)) for loss in (0.1, 0.105, 0.11, 0.12)]
     assert "2 of the 3 others lie within its 95% interval" in format_ranking(found, "a.dir", top=1)
