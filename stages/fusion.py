@@ -51,7 +51,7 @@ def main(name: str) -> None:
         return SeedResult(classification_metrics(logits, label) | best, logits)
 
     recipe = {key: value for key, value in asdict(section).items() if key != "nets"} | {"epochs": cell.epochs}
-    metrics, cost, logits = train_over_seeds(
+    metrics, logits = train_over_seeds(
         folder,
         tasks,
         section,
@@ -65,7 +65,7 @@ def main(name: str) -> None:
     )
     counts = confusion_matrix(torch.cat(logits), label.cpu().repeat(len(logits)))  # of all seeds together
     write_npy(folder / "logits.npy", np.stack(logits))  # (S, N of test)
-    write_json(folder / "metrics.json", metrics | cost | {"confusion": counts.tolist()})
+    write_json(folder / "metrics.json", metrics | {"confusion": counts.tolist()})
 
 
 if __name__ == "__main__":
