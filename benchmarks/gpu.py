@@ -99,7 +99,8 @@ def random_pairs(device: torch.device) -> Arrays:
     depth = 50 * torch.rand(PAIRS, SIDE, SIDE, generator=generator)
     label = torch.randint(0, 2, (PAIRS,), generator=generator).float()
     rays = ray_directions(angles, angles)
-    return Arrays(rgb.to(device), depth.to(device), label.to(device), {}, rays.to(device), {}, 25.0, 14.0)
+    stats = [0.5] * 3, [0.3] * 3, 25.0, 14.0
+    return Arrays(rgb.to(device), depth.to(device), label.to(device), {}, rays.to(device), {}, *stats)
 
 
 def make_steps(params: Params, cell: str, batch_size: int, device: torch.device) -> tuple[Step, GraphStep]:
@@ -110,7 +111,7 @@ def make_steps(params: Params, cell: str, batch_size: int, device: torch.device)
     data, recipe = random_pairs(device), replace(params.fusion, batch_size=batch_size)
 
     def step() -> Step:
-        net = build_seeded(0, lambda: build_fusion(fusion, downsample, params.fusion.nets[fusion], **data.depth_stats))
+        net = build_seeded(0, lambda: build_fusion(fusion, downsample, params.fusion.nets[fusion], **data.input_stats))
         return Step(to_device(net, device).train(), pair_objective, data.with_xyza, recipe, device)
 
     return step(), GraphStep(step())

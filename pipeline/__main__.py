@@ -200,9 +200,10 @@ def export(
 @app.command()
 def results() -> None:
     """Print the headline figures of the last run beside chance, and the path of its report."""
+    from pipeline.config.params import load_params
     from pipeline.tools.experiments.summary_table import summary_table
 
-    print(summary_table())
+    print(summary_table(list(load_params().matrix)))
 
 
 @app.command()

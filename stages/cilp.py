@@ -44,7 +44,7 @@ def main() -> None:
         best = {name: result.best[name] for name in ("val_loss", *RETRIEVAL)}
         return SeedResult(cilp_metrics(models[seed], test, section.batch_size) | best)
 
-    metrics, cost, _ = train_over_seeds(
+    metrics, _ = train_over_seeds(
         folder,
         {seed: Task(model, contrastive_objective, train, validate) for seed, model in models.items()},
         section,
@@ -57,7 +57,7 @@ def main() -> None:
     first = Batches(data.with_depth, data.scene_pairs("test")[: SIMILARITY_PAIRS // 2])
     rgb, lidar = pair_embeddings(models[params.seeds[0]], first)
     write_npy(folder / "similarity.npy", (rgb @ lidar.T).numpy())  # (32, 32), row = RGB, column = LiDAR
-    write_json(folder / "metrics.json", metrics | cost)
+    write_json(folder / "metrics.json", metrics)
 
 
 if __name__ == "__main__":

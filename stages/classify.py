@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.config.params import load_params
 from pipeline.config.types import TuningName
-from pipeline.core.device import map_seeds, setup_device
+from pipeline.core.device import setup_device
 from pipeline.core.errors import run_command
 from pipeline.core.files import write_json, write_npy
 from pipeline.core.runs import run_folder
@@ -15,7 +15,7 @@ from pipeline.metrics.classification import add_prefix, classification_metrics, 
 from pipeline.metrics.inference import input_logits
 from pipeline.training.loop import FitResult, Task
 from pipeline.training.objectives import label_objective
-from pipeline.training.seeds import SeedResult, make_validate, train_over_seeds
+from pipeline.training.seeds import SeedResult, make_validate, map_by_seed, train_over_seeds
 from pipeline.transfer.chain import load_chain, read_descriptions
 from pipeline.transfer.tuning import TUNINGS, FineTune
 
@@ -30,7 +30,7 @@ def main(tuning: TuningName) -> None:
     def assemble(seed: int) -> FineTune:
         return TUNINGS[tuning](load_chain(seed, device).classifier(), data)
 
-    finetunes = dict(zip(params.seeds, map_seeds(assemble, params.seeds, device), strict=True))
+    finetunes = map_by_seed(assemble, params.seeds, device)
 
     def test(seed: int) -> SeedResult:
         logits = input_logits(finetunes[seed].part, Batches(finetunes[seed].batch_fn, data.splits["test"]))
@@ -42,7 +42,7 @@ def main(tuning: TuningName) -> None:
         validate = make_validate(input_logits, Batches(batch_fn, data.splits["val"]), data.label[data.splits["val"]])
         return Task(finetunes[seed].part, label_objective, train, validate, classification_metrics)
 
-    zero_shot = dict(zip(params.seeds, map_seeds(test, params.seeds, device), strict=True))
+    zero_shot = map_by_seed(test, params.seeds, device)
 
     def evaluate(seed: int, result: FitResult) -> SeedResult:
         metrics, logits = test(seed)
@@ -50,7 +50,7 @@ def main(tuning: TuningName) -> None:
 
     descriptions = read_descriptions(params.seeds[0])
     source = {key: value for key, value in descriptions["lidar"].items() if key == "weights_sha256"}
-    metrics, cost, logits = train_over_seeds(
+    metrics, logits = train_over_seeds(
         folder,
         {seed: task(seed) for seed in params.seeds},
         section,
@@ -63,7 +63,7 @@ def main(tuning: TuningName) -> None:
         models={seed: finetune.model for seed, finetune in finetunes.items()},
     )
     write_npy(folder / "logits.npy", np.stack(logits))  # (S, N of test)
-    write_json(folder / "metrics.json", metrics | cost)
+    write_json(folder / "metrics.json", metrics)
 
 
 if __name__ == "__main__":

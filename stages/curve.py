@@ -68,7 +68,8 @@ def main(scenes: int) -> None:
         return logits, aggregate_seeds([result.metrics for result in results])
 
     # one tracked run for all fusions: its epochs count on from fusion to fusion
-    with Tracker(folder, params.fusion.seeds, section.epochs * len(section.fusions), device, asdict(section)) as tracker:
+    epochs = section.epochs * len(section.fusions)
+    with Tracker(folder, params.fusion.seeds, epochs, device, asdict(section)) as tracker:
         trained = {name: train(name, place * section.epochs) for place, name in enumerate(section.fusions)}
         tracker.summary({fusion: metrics["accuracy"] for fusion, (_, metrics) in trained.items()})
     write_npy(folder / "logits.npy", np.stack([np.stack(logits) for logits, _ in trained.values()]))  # (fusions, S, N)

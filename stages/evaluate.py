@@ -1,4 +1,4 @@
-"""Recompute the test metrics from the checkpoints alone; refuse any that differs from its stage's: runs/evaluate/."""
+"""Recompute the chain's test metrics from the checkpoints; refuse any that differs from its stage's: runs/evaluate/."""
 
 from tqdm import tqdm
 
@@ -9,8 +9,8 @@ from pipeline.core.files import write_json
 from pipeline.core.runs import run_folder
 from pipeline.data.arrays import load_arrays
 from pipeline.evaluation.assessment import Assessment, summarize_assessments
-from pipeline.evaluation.reproduce import TOLERANCE, assert_precision, assert_reproduced, restore_cell
-from pipeline.evaluation.scores import score_cell, score_chain, score_classifier, score_course, score_lidar
+from pipeline.evaluation.reproduce import TOLERANCE, assert_precision, assert_reproduced
+from pipeline.evaluation.scores import score_chain, score_classifier, score_course, score_lidar
 from pipeline.metrics.classification import Metrics
 from pipeline.metrics.seeds import aggregate_seeds
 from pipeline.transfer.chain import Chain, build_untrained_chain, load_chain, load_classifier, read_descriptions
@@ -23,7 +23,7 @@ def main() -> None:
     params = load_params()
     device = setup_device(params.precision)
     trained_stages = ["lidar", "cilp", "project", *(f"classify/{tuning}" for tuning in TUNINGS)]
-    assert_precision([*trained_stages, *(f"fusion/{cell}" for cell in params.matrix)], device)
+    assert_precision(trained_stages, device)
     data = load_arrays(run_folder("prepare") / "arrays", device)
     seeds, batch_size = params.seeds, params.cilp.batch_size
     nets = {stage: about["net"] for stage, about in read_descriptions(seeds[0]).items()}
@@ -35,8 +35,6 @@ def main() -> None:
         scores: Scores = score_chain(chain, data, batch_size)
         loss = scores["cilp"]["course_loss"]
         marks = {"zero-shot": score_course(loss, chain.classifier(), data)}
-        for cell in params.matrix:
-            scores[f"fusion/{cell}"] = score_cell(restore_cell(cell, seed, device), data)
         for tuning in TUNINGS:
             tuned = load_classifier(tuning, seed, device)
             scores[f"classify/{tuning}"] = scores["classify"] | score_classifier(tuned, data)

@@ -51,22 +51,22 @@ def main(name: str) -> None:
         best = {key: result.best[key] for key in ("val_loss", "val_accuracy")}
         return SeedResult(classification_metrics(logits, label) | best, logits)
 
-    recipe = {key: value for key, value in asdict(section).items() if key not in ("nets", "seeds")} | {"epochs": cell.epochs}
-    metrics, cost, logits = train_over_seeds(
+    recipe = {key: value for key, value in asdict(section).items() if key not in ("nets", "seeds")}
+    metrics, logits = train_over_seeds(
         folder,
         tasks,
         section,
         cell.epochs,
         evaluate,
         data,
-        config=recipe | net,
+        config=recipe | {"epochs": cell.epochs} | net,
         about={"kind": "fusion", "net": net, "angles": data.angles},
         constants={"chance": majority_accuracy(label)},
         trainer=TRAINERS.get(cell.fusion, fit),
     )
     counts = confusion_matrix(torch.cat(logits), label.cpu().repeat(len(logits)))  # of all seeds together
     write_npy(folder / "logits.npy", np.stack(logits))  # (S, N of test)
-    write_json(folder / "metrics.json", metrics | cost | {"confusion": counts.tolist()})
+    write_json(folder / "metrics.json", metrics | {"confusion": counts.tolist()})
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pipeline.metrics.seeds import aggregate_seeds
 from pipeline.models.cilp import RgbClassifier
 from pipeline.training.loop import FitResult, Task
 from pipeline.training.objectives import label_objective
-from pipeline.training.seeds import SeedResult, make_validate, train_over_seeds
+from pipeline.training.seeds import SeedResult, make_validate, map_by_seed, train_over_seeds
 from pipeline.transfer.chain import load_chain
 from pipeline.transfer.probe import probe_metrics
 from pipeline.transfer.tuning import TUNINGS, FineTune
@@ -91,7 +91,7 @@ def main() -> None:
     chance = majority_accuracy(data.label[data.splits["test"]])
     metrics: dict = {"precision": precision_name(device), "chance": chance}
     for name, build in nets.items():
-        finetunes = dict(zip(params.seeds, map_seeds(build, params.seeds, device), strict=True))
+        finetunes = map_by_seed(build, params.seeds, device)
         section = replace(params.labels, lr=lrs[name])
         metrics[name] = {str(count): train(name, finetunes, section, count, data) for count in counts}
         if name == "projector_only":

@@ -47,7 +47,7 @@ def main() -> None:
         logits = lidar_logits(models[seed], test)
         return SeedResult(classification_metrics(logits, label), logits)
 
-    metrics, cost, _ = train_over_seeds(
+    metrics, _ = train_over_seeds(
         folder,
         {seed: Task(model, lidar_objective, train, validate, classification_metrics) for seed, model in models.items()},
         section,
@@ -59,7 +59,7 @@ def main() -> None:
         constants={"chance": majority_accuracy(label)} | source,
         trainer=fit if weights is None else validate_only,
     )
-    write_json(folder / "metrics.json", metrics | cost)
+    write_json(folder / "metrics.json", metrics)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from pipeline.config.params import load_params
-from pipeline.core.device import build_seeded, map_seeds, setup_device
+from pipeline.core.device import build_seeded, setup_device
 from pipeline.core.errors import run_command
 from pipeline.core.files import write_json
 from pipeline.core.runs import run_folder
@@ -15,7 +15,7 @@ from pipeline.metrics.classification import Metrics, add_prefix
 from pipeline.models.cilp import CILP, LidarClassifier, build_projector
 from pipeline.training.loop import FitResult, Task
 from pipeline.training.objectives import projection_objective
-from pipeline.training.seeds import SeedResult, train_over_seeds
+from pipeline.training.seeds import SeedResult, map_by_seed, train_over_seeds
 from pipeline.transfer.chain import load_part
 from pipeline.transfer.scores import projector_examples, projector_metrics
 
@@ -32,7 +32,7 @@ def main() -> None:
         lidar, cilp = load_part("lidar", LidarClassifier, seed, device), load_part("cilp", CILP, seed, device)
         return projector_examples(lidar, cilp, pairs)
 
-    examples = dict(zip(params.seeds, map_seeds(embed, params.seeds, device), strict=True))
+    examples = map_by_seed(embed, params.seeds, device)
     means = {seed: each.targets[data.splits["train"]].mean(dim=0).cpu() for seed, each in examples.items()}
     embed_dim, target_dim = (side.shape[1] for side in examples[params.seeds[0]])
     net: dict[str, Any] = {"embed_dim": embed_dim, "hidden_dims": section.hidden_dims, "target_dim": target_dim}
@@ -52,7 +52,7 @@ def main() -> None:
     def evaluate(seed: int, result: FitResult) -> SeedResult:
         return SeedResult(score(seed, models[seed], "test"))
 
-    metrics, cost, _ = train_over_seeds(
+    metrics, _ = train_over_seeds(
         folder,
         {seed: task(seed) for seed in params.seeds},
         section,
@@ -62,7 +62,7 @@ def main() -> None:
         config=asdict(section),
         about={"kind": "project", "net": net},
     )
-    write_json(folder / "metrics.json", metrics | cost)
+    write_json(folder / "metrics.json", metrics)
 
 
 if __name__ == "__main__":

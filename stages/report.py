@@ -7,7 +7,7 @@ from pipeline.core.errors import run_command
 from pipeline.core.files import read_json, write_json, write_text
 from pipeline.core.runs import RUNS, run_folder
 from pipeline.report.build import TITLE, report_markdown
-from pipeline.report.cells import load_test_set, read_metrics
+from pipeline.report.cells import load_test_set, read_metrics, seed_accuracies
 from pipeline.report.dataset.section import data_section
 from pipeline.report.fusion.section import fusion_section
 from pipeline.report.model_card import model_cards
@@ -22,8 +22,9 @@ def main() -> None:
     prepared, labels, evaluated = (
         read_json(RUNS / stage / "metrics.json") for stage in ("prepare", "labels", "evaluate")
     )
+    test_set = load_test_set()
     with tqdm(total=3, desc="report", unit="section", disable=None) as bar:
-        fusion = fusion_section(params.matrix, params.curve, load_test_set(), pictures)
+        fusion = fusion_section(params.matrix, params.curve, test_set, pictures)
         bar.update()
         data = data_section(prepared, pictures)
         bar.update()
@@ -32,7 +33,8 @@ def main() -> None:
     text = report_markdown(data, fusion, transfer, len(params.seeds), {"evaluate": evaluated, "labels": labels})
     write_text(folder / "report.md", text)
     write_text(folder / "report.html", html(text, folder, TITLE))
-    accuracies, leader = evaluated["accuracies"], fusion["leader"]
+    leader = fusion["leader"]
+    accuracies = evaluated["accuracies"] | {f"fusion/{leader}": seed_accuracies(leader, test_set)}
     write_text(folder / "model_card.md", model_cards(leader, params.seeds[0], prepared, accuracies))
     write_json(folder / "summary.json", summary(leader, read_metrics([leader])[leader], evaluated))
     print(f"report: {folder / 'report.html'}")

@@ -12,6 +12,14 @@ def run_folder(stage: str, cell: str | None = None) -> Path:
     return folder
 
 
+def times_folder(folder: Path) -> Path:
+    """Return `runs/times/<stage>[/<cell>]` of a run folder `runs/<stage>[/<cell>]`.
+
+    No stage depends on `runs/times`: another clock is no reason to run.
+    """
+    return RUNS / "times" / Path(*folder.parts[1:])
+
+
 def checkpoint_path(folder: Path, seed: int) -> Path:
     """Return the path of one seed's weights below the run folder of its stage or cell."""
     return folder / "models" / f"seed{seed}.safetensors"

@@ -1,24 +1,17 @@
-"""Nets of finished stages, and whether their checkpoints reproduce the figures of those stages."""
+"""Whether the checkpoints of a finished stage reproduce its figures."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 
-from pipeline.core.checkpoints import restore
 from pipeline.core.device import precision_name
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import read_json
-from pipeline.core.runs import RUNS, checkpoint_path
-from pipeline.models.fusion import FusionNet, build_fusion
+from pipeline.core.runs import RUNS
 
 # figures are stored to 6 digits, and a CPU repeats them; a GPU picks its kernels, and with them its rounding, by shape
 TOLERANCE = {"cpu": 2e-6, "cuda": 0.02}
-
-
-def restore_cell(cell: str, seed: int, device: torch.device) -> FusionNet:
-    """Restore the net of one seed of a cell such as `late-maxpool`."""
-    return restore(checkpoint_path(RUNS / "fusion" / cell, seed), "fusion", build_fusion, device)
 
 
 def assert_precision(runs: Iterable[str], device: torch.device) -> None:

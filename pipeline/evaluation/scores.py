@@ -1,19 +1,14 @@
 """Every metric of the test split from the nets themselves, as `evaluate` computes them."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.data.arrays import Arrays, Batches
 from pipeline.evaluation.assessment import Assessment, assess
 from pipeline.metrics.classification import Metrics, add_prefix, classification_metrics
-from pipeline.metrics.inference import input_logits, lidar_logits, pair_logits
+from pipeline.metrics.inference import input_logits, lidar_logits
 from pipeline.models.cilp import CrossModalClassifier, LidarClassifier
 from pipeline.transfer.chain import Chain
 from pipeline.transfer.scores import cilp_metrics, projector_examples, projector_metrics
-
-
-def score_cell(model: nn.Module, data: Arrays) -> Metrics:
-    """Return the test metrics of a fusion net."""
-    return _test_metrics(pair_logits(model, Batches(data.with_xyza, data.splits["test"])), data)
 
 
 def score_lidar(model: LidarClassifier, data: Arrays) -> Metrics:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.config.params import Cell
 from pipeline.core.files import read_json, read_npy, read_tsv
-from pipeline.core.runs import RUNS
+from pipeline.core.runs import RUNS, times_folder
 from pipeline.data.splits import read_splits
 from pipeline.report.text import Metrics
 
@@ -39,6 +39,15 @@ def read_metrics(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {name: read_json(RUNS / "fusion" / name / "metrics.json") for name in names}
 
 
+def read_costs(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read the metrics of every cell in `names` with the seconds and the memory of its training.
+
+    No stage depends on the times: those in a table are of the training that was last when the table was made.
+    """
+    times = {name: read_json(times_folder(RUNS / "fusion" / name) / "times.json") for name in names}
+    return {name: metrics | times[name] for name, metrics in read_metrics(names).items()}
+
+
 def read_logits(name: str) -> np.ndarray:
     """Read the (S, N) logits of a cell on the test pairs, a row a seed."""
     return read_npy(RUNS / "fusion" / name / "logits.npy")
@@ -47,6 +56,11 @@ def read_logits(name: str) -> np.ndarray:
 def is_correct(logits: np.ndarray, label: np.ndarray) -> np.ndarray:
     """Return (..., N) 1.0 where the sign of (..., N) logits gives the class in the (N,) labels, else 0.0."""
     return ((logits > 0) == (label > 0)).astype(float)
+
+
+def seed_accuracies(name: str, test_set: TestSet) -> list[float]:
+    """Return the test accuracy of every seed of a cell."""
+    return is_correct(read_logits(name), test_set.label).mean(axis=1).tolist()
 
 
 def mean_by_scene(scores: np.ndarray, scene: np.ndarray) -> np.ndarray:

@@ -144,13 +144,19 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def training_cost(models: Mapping[int, nn.Module], fits: Sequence[FitResult]) -> dict[str, float]:
-    """Return size and training cost of one net; seconds are means over seeds, memory is the largest of all seeds."""
+def training_size(models: Mapping[int, nn.Module], fits: Sequence[FitResult]) -> dict[str, float]:
+    """Return the number of parameters, of trainable ones, and of epochs of one net."""
     model = next(iter(models.values()))
     return {
         "parameters": count_parameters(model),
         "trainable_parameters": sum(each.numel() for each in model.parameters() if each.requires_grad),
         "epochs": len(fits[0].history),
+    }
+
+
+def training_times(fits: Sequence[FitResult]) -> dict[str, float]:
+    """Return the seconds of a training, means over seeds, and its memory in MB, the largest of all seeds."""
+    return {
         "seconds": round(sum(fit.seconds for fit in fits) / len(fits), 3),
         "seconds_per_epoch": round(sum(fit.seconds_per_epoch for fit in fits) / len(fits), 3),
         "peak_memory_mb": round(max(fit.peak_memory_mb for fit in fits), 1),

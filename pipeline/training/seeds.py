@@ -1,8 +1,8 @@
 """The one way to train over seeds: every stage that trains nets does it by `train_over_seeds`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +10,15 @@ from torch import Tensor, nn
 from pipeline.config.types import Recipe
 from pipeline.core.checkpoints import save_checkpoints
 from pipeline.core.device import map_seeds, precision_name
+from pipeline.core.files import write_json
+from pipeline.core.runs import times_folder
 from pipeline.data.arrays import Arrays, Batches
 from pipeline.metrics.classification import Metrics, add_prefix, classification_metrics
 from pipeline.metrics.seeds import aggregate_seeds
-from pipeline.training.loop import FitResult, LogFn, Task, Trainer, fit, fit_seeds, training_cost
+from pipeline.training.loop import FitResult, LogFn, Task, Trainer, fit, fit_seeds, training_size, training_times
 from pipeline.training.tracker import Tracker
+
+Result = TypeVar("Result")
 
 
 class SeedResult(NamedTuple):
@@ -25,10 +29,9 @@ class SeedResult(NamedTuple):
 
 
 class SeedResults(NamedTuple):
-    """The test metrics, costs and logits of a training over seeds."""
+    """The metrics and logits of a training over seeds; both repeat in every run."""
 
-    metrics: dict[str, Any]  # of the test split, over seeds; equal in every run
-    cost: dict[str, float]  # see loop.training_cost; times differ from run to run
+    metrics: dict[str, Any]  # of the test split over seeds, the constants, and loop.training_size
     logits: list[Tensor]  # (N,) of every seed, where the nets are classifiers
 
 
@@ -50,6 +53,11 @@ def fit_and_test(
     return fits, map_seeds(lambda seed: evaluate(seed, by_seed[seed]), list(tasks), device)
 
 
+def map_by_seed(work: Callable[[int], Result], seeds: Sequence[int], device: torch.device) -> dict[int, Result]:
+    """Return seed -> `work(seed)`, computed side by side on a CPU."""
+    return dict(zip(seeds, map_seeds(work, seeds, device), strict=True))
+
+
 def train_over_seeds(
     folder: Path,
     tasks: Mapping[int, Task],
@@ -63,7 +71,7 @@ def train_over_seeds(
     models: Mapping[int, nn.Module] | None = None,
     trainer: Trainer = fit,
 ) -> SeedResults:
-    """Train every seed's task, test its net, and leave history, timings and checkpoints in `folder`.
+    """Train every seed's task, test its net, and leave history and checkpoints in `folder`, times in its times folder.
 
     `config` goes to the tracker, `about` (how to build the net) into the checkpoints: without it none is saved.
     `constants`, such as chance levels, join the metrics. `models` are the nets to save where a task trains only a part
@@ -76,13 +84,14 @@ def train_over_seeds(
         if about is not None:
             save_checkpoints(folder, models, dict(about))
         metrics = aggregate_seeds([result.metrics for result in results])
-        metrics |= {"precision": precision_name(device)} | dict(constants or {})
-        cost = training_cost(models, fits)
+        metrics |= {"precision": precision_name(device)} | dict(constants or {}) | training_size(models, fits)
+        times = training_times(fits)
+        write_json(times_folder(folder) / "times.json", times)
         logits = [result.logits for result in results if result.logits is not None]
         if logits:
             tracker.predictions(logits, data, data.splits["test"])
-        tracker.summary(metrics | cost)
-    return SeedResults(metrics, cost, logits)
+        tracker.summary(metrics | times)
+    return SeedResults(metrics, logits)
 
 
 def make_validate(

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from pipeline.core.device import device_name, precision_name
 from pipeline.core.files import write_text
-from pipeline.core.runs import checkpoint_path
+from pipeline.core.runs import checkpoint_path, times_folder
 from pipeline.data.arrays import Arrays
 from pipeline.tracking.media import cut_predictions
 from pipeline.tracking.wandb_run import start_run
@@ -24,8 +24,8 @@ class Tracker:
     """Record one training stage (or cell) over all its seeds, as a context.
 
     Every seed calls `epoch`; once all seeds have an epoch, its row (means over seeds, then the values of each seed)
-    goes to wandb. When the context ends well, `folder` gets these rows: history.tsv holds what the next run repeats to
-    the byte, timings.tsv what the next run measures anew.
+    goes to wandb. When the context ends well, these rows are written: history.tsv in `folder` holds what the next run
+    repeats to the byte, epochs.tsv in the times folder of `folder` what the next run measures anew.
     """
 
     def __init__(
@@ -104,7 +104,11 @@ class Tracker:
     ) -> None:
         self.bar.close()
         if kind is None:
-            for name, table in (("history", self.history()), ("timings", self.timings())):
+            tables = {
+                self.folder / "history.tsv": self.history(),
+                times_folder(self.folder) / "epochs.tsv": self.timings(),
+            }
+            for path, table in tables.items():
                 text = table.to_csv(sep="\t", index=False, float_format="%.9g", lineterminator="\n")
-                write_text(self.folder / f"{name}.tsv", text)
+                write_text(path, text)
         self.run.finish(0 if kind is None else 1)

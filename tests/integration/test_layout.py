@@ -15,7 +15,7 @@ from pipeline.config.params import Fusion, Params
 from support.commands import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-STAGES["fusion"] = STAGES["fusion"]["do"]  # the only one that is written once for many
+STAGES |= {name: STAGES[name]["do"] for name in ("fusion", "stress")}  # written once for every cell
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 SOURCES = sorted(path.relative_to(ROOT) for room in ("pipeline", "stages") for path in (ROOT / room).rglob("*.py"))
 # the first only refuses values, the second gives nothing back, and a release is no reason to train
@@ -86,7 +86,19 @@ def test_a_stage_is_one_word_everywhere():
     for stage in STAGES:
         assert STAGES[stage]["cmd"].split()[:3] == ["python", "-m", f"stages.{stage}"]
         written = targets(stage, "outs", "metrics", "plots")
-        assert written and all(Path(path).parts[:2] == ("runs", stage) for path in written)
+        assert written and all(Path(path).parts[:2] == ("runs", stage) for path in written if not is_times(path))
+        assert all(Path(path).parts[2] == stage for path in written if is_times(path))
+
+
+def is_times(path: str) -> bool:
+    return Path(path).parts[:2] == ("runs", "times")
+
+
+def test_no_stage_depends_on_times():
+    timed = {stage for stage in STAGES if any(map(is_times, targets(stage, "outs")))}
+    assert timed == {"fusion", "curve", "lidar", "cilp", "project", "classify", "labels"}
+    for stage in STAGES:
+        assert not [dep for dep in targets(stage, "deps") if is_times(dep) or dep.strip("/") == "runs"]
 
 
 def test_sections_stand_in_the_order_of_the_stages():

@@ -29,6 +29,14 @@ def test_evaluate_refuses_figures_that_the_checkpoints_do_not_give(project):
     assert f"runs/cilp: top1 is {top1 + 0.01} in metrics.json, its checkpoints give {top1}" in output
 
 
+def test_stress_refuses_figures_of_a_cell_that_its_checkpoints_do_not_give(project):
+    path = project / "runs" / "fusion" / "late-strided" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    path.write_text(json.dumps(metrics | {"accuracy": metrics["accuracy"] - 0.01}))
+    output = shell(project, "python -m stages.stress late-strided", expect=1)
+    assert "runs/fusion/late-strided: accuracy is" in output and "its checkpoints give" in output
+
+
 def test_untrained_nets_stand_beside_the_courses_points(project):
     evaluated = read(project, "evaluate/metrics.json")
     assert evaluated["assessment"]["untrained"]["points"] == [5, 5]

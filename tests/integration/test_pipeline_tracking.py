@@ -25,10 +25,9 @@ def logged(finished_run) -> dict[str, Logged]:
 
 @pytest.mark.parametrize("name", [CELL, *CHAIN])
 def test_rows_are_those_of_the_files(finished_run, logged, name):
-    tables = [
-        pd.read_csv(finished_run / "runs" / name / f"{kind}.tsv", sep="\t").set_index("epoch")
-        for kind in ("history", "timings")
-    ]
+    runs_folder = finished_run / "runs"
+    paths = runs_folder / name / "history.tsv", runs_folder / "times" / name / "epochs.tsv"
+    tables = [pd.read_csv(path, sep="\t").set_index("epoch") for path in paths]
     expected = pd.concat(tables, axis=1)
     rows = [item for item in logged[name].history if "lr" in item]  # wandb gives media the epoch they came after
     assert [item["epoch"] for item in rows] == expected.index.tolist()
@@ -43,22 +42,23 @@ def test_rows_are_those_of_the_files(finished_run, logged, name):
 
 @pytest.mark.parametrize("name", [CELL, *CHAIN])
 def test_counts_times_and_memory_are_one_number_everywhere(finished_run, logged, name):
-    metrics = read(finished_run, f"{name}/metrics.json")
+    metrics, times = read(finished_run, f"{name}/metrics.json"), read(finished_run, f"times/{name}/times.json")
     summary = {key: value for key, value in logged[name].summary.items() if not key.startswith("_")}
     metrics.pop("confusion", None)  # a chart there
-    assert {key: summary[key] for key in metrics} == metrics
+    assert {key: summary[key] for key in (*metrics, *times)} == metrics | times
     assert logged[name].config["parameters"] == metrics["parameters"]
-    timings = pd.read_csv(finished_run / "runs" / name / "timings.tsv", sep="\t")
-    assert metrics["seconds"] == round(timings["seconds"].sum(), 3)
-    assert metrics["seconds_per_epoch"] == round(timings["seconds"].mean(), 3)
-    assert metrics["peak_memory_mb"] == round(timings["peak_memory_mb"].max(), 1)
+    epochs = pd.read_csv(finished_run / "runs" / "times" / name / "epochs.tsv", sep="\t")
+    assert times["seconds"] == round(epochs["seconds"].sum(), 3)
+    assert times["seconds_per_epoch"] == round(epochs["seconds"].mean(), 3)
+    assert times["peak_memory_mb"] == round(epochs["peak_memory_mb"].max(), 1)
 
 
 def test_the_report_has_the_same_costs(finished_run):
     rows = (finished_run / "runs" / "report" / "report.md").read_text().splitlines()
     metrics = read(finished_run, "fusion/late-maxpool/metrics.json")
+    times = read(finished_run, "times/fusion/late-maxpool/times.json")
     line = next(row for row in rows if row.startswith("|late-maxpool|"))
-    assert f"{metrics['parameters']:,}" in line and f"{metrics['seconds_per_epoch']:.2f}" in line, line
+    assert f"{metrics['parameters']:,}" in line and f"{times['seconds_per_epoch']:.2f}" in line, line
 
 
 @pytest.mark.parametrize("name", [CELL, *CHAIN])

@@ -20,7 +20,7 @@ EDITS = {
     "pipeline/raw/format.py": {"prepare"},
     "pipeline/raw/splitting.py": {"prepare"},
     "pipeline/models/blocks.py": TRAININGS | {"stress", "evaluate"},
-    "pipeline/models/fusion.py": {"fusion", "curve", "stress", "evaluate"},
+    "pipeline/models/fusion.py": {"fusion", "curve", "stress"},
     "pipeline/models/cilp.py": TRANSFER | {"lidar", "evaluate"},
     "pipeline/metrics/classification.py": TRAININGS | {"compare", "stress", "evaluate", "report"},
     "pipeline/training/loop.py": TRAININGS,

@@ -30,7 +30,8 @@ CELL = {
     name: value
     for key in ("val_loss", "loss", "accuracy", "f1", "ece")
     for name, value in ((key, 0.5), (f"{key}_ci95", 0.01))
-} | {"chance": 0.5, "parameters": 1000, "seconds_per_epoch": 2.0, "peak_memory_mb": 700.5, "epochs": 4}
+} | {"chance": 0.5, "parameters": 1000, "epochs": 4}
+TIMES = {"seconds_per_epoch": 2.0, "peak_memory_mb": 700.5}
 
 
 def logits(share: float, seed: int) -> np.ndarray:
@@ -46,6 +47,7 @@ def runs(tmp_path, monkeypatch):
     for place, (name, share) in enumerate(SHARE.items()):
         metrics = CELL | {"val_loss": 1 - share, "accuracy": share, "confusion": [[60, 60], [0, 120]]}
         write_json(folder / "fusion" / name / "metrics.json", metrics)
+        write_json(folder / "times" / "fusion" / name / "times.json", TIMES)
         write_npy(folder / "fusion" / name / "logits.npy", logits(share, place))
     write_json(folder / "prepare" / "metrics.json", {"train": {"cubes": 700, "spheres": 700}})
     few = {"rgb": {"accuracy": 0.9, "accuracy_ci95": 0.1}, "late": {"accuracy": 0.55, "accuracy_ci95": 0.1}}
@@ -56,14 +58,13 @@ def runs(tmp_path, monkeypatch):
         [[logits(share, 10 * place + row) for row in range(4)] for place, share in enumerate((0.9, 1, 1))]
     )
     answers[0, 1:3] = logits(0.5, 99)  # in the dark RGB alone is lost
-    write_npy(folder / "stress" / "logits.npy", answers.astype(np.float32))
-    table = [
-        {"cell": name, "fault": fault, "severity": severity, "accuracy": 0.5, "accuracy_ci95": 0.1}
-        for name in MATRIX
-        for fault, severity in conditions
-    ]
-    metrics = {"pairs": N, "chance": 0.5, "conditions": conditions, "cells": list(MATRIX), "accuracy": table}
-    write_json(folder / "stress" / "metrics.json", metrics)
+    for name, answer in zip(MATRIX, answers, strict=True):
+        rows = [
+            {"fault": fault, "severity": severity, "accuracy": 0.5, "accuracy_ci95": 0.1}
+            for fault, severity in conditions
+        ]
+        write_npy(folder / "stress" / name / "logits.npy", answer.astype(np.float32))
+        write_json(folder / "stress" / name / "metrics.json", {"pairs": N, "chance": 0.5, "accuracy": rows})
     return folder
 
 

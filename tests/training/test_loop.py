@@ -18,7 +18,16 @@ from pipeline.models.fusion import build_fusion
 from pipeline.raw.prepare import prepare
 from pipeline.raw.splitting import split_by_scene
 from pipeline.tools.simulator.simulate import simulate
-from pipeline.training.loop import FitResult, Task, fit, fit_seeds, lr_at_step, timing_metrics, training_cost
+from pipeline.training.loop import (
+    FitResult,
+    Task,
+    fit,
+    fit_seeds,
+    lr_at_step,
+    timing_metrics,
+    training_size,
+    training_times,
+)
 from pipeline.training.objectives import label_objective, pair_objective, projection_objective
 
 CPU = torch.device("cpu")
@@ -200,17 +209,10 @@ def test_costs_are_those_of_the_rows():
         history = [timing_metrics(seconds, 10, peak) for seconds, peak in rows]
         return FitResult(history, history[0])
 
-    cost = training_cost(
-        {0: nn.Linear(1, 1), 1: nn.Linear(1, 1)}, [fitted((1, 100), (2, 300)), fitted((4, 200), (1, 250))]
-    )
-    assert cost == {
-        "parameters": 2,
-        "trainable_parameters": 2,
-        "epochs": 2,
-        "seconds": 4.0,
-        "seconds_per_epoch": 2.0,
-        "peak_memory_mb": 300.0,
-    }
+    fits = [fitted((1, 100), (2, 300)), fitted((4, 200), (1, 250))]
+    assert training_times(fits) == {"seconds": 4.0, "seconds_per_epoch": 2.0, "peak_memory_mb": 300.0}
+    nets = {0: nn.Linear(1, 1), 1: nn.Linear(1, 1)}
+    assert training_size(nets, fits) == {"parameters": 2, "trainable_parameters": 2, "epochs": 2}
 
 
 def test_a_diverged_training_raises():
@@ -230,9 +232,10 @@ def test_the_learning_rate_rises_then_falls_to_nothing():
 
 def test_costs_count_every_parameter():
     task = line_task()
-    figures = training_cost({0: task.model}, [fit(task, RECIPE, 2, 0, lambda seed, row: None)])
+    fits = [fit(task, RECIPE, 2, 0, lambda seed, row: None)]
+    figures, times = training_size({0: task.model}, fits), training_times(fits)
     assert figures["parameters"] == 2 and figures["epochs"] == 2
-    assert figures["peak_memory_mb"] > 50 and figures["seconds_per_epoch"] >= 0
+    assert times["peak_memory_mb"] > 50 and times["seconds_per_epoch"] >= 0
 
 
 @pytest.mark.slow

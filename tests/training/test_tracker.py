@@ -19,6 +19,7 @@ from support.offline import read_run, runs
 
 CPU = torch.device("cpu")
 NET = nn.Linear(2, 1)
+TIMES = Path("runs/times/fusion/late-maxpool")
 METRICS = {"accuracy": 0.75, "accuracy_ci95": None, "seconds": 3.5, "parameters": 3, "confusion": [[1, 0], [1, 2]]}
 
 
@@ -55,7 +56,7 @@ def test_history_has_means_and_every_seed(folder):
 
 def test_times_and_memory_lie_apart_from_what_repeats(folder):
     two_seeds(folder)
-    history, timings = (pd.read_csv(folder / f"{name}.tsv", sep="\t") for name in ("history", "timings"))
+    history, timings = (pd.read_csv(path, sep="\t") for path in (folder / "history.tsv", TIMES / "epochs.tsv"))
     timed = ["seconds", "samples_per_second", "peak_memory_mb"]
     assert list(timings) == ["epoch", *timed, *(f"{name}_seed{seed}" for seed in (0, 1) for name in timed)]
     assert set(history) & set(timings) == {"epoch"}
@@ -81,7 +82,8 @@ def test_an_offline_run_holds_the_rows_of_both_tables_and_the_summary_alone(fold
     (path,) = runs(tmp_path)
     logged = read_run(path)
     assert logged.code == 0 and logged.run.display_name == "fusion/late-maxpool" and logged.run.job_type == "fusion"
-    tables = [pd.read_csv(folder / f"{name}.tsv", sep="\t").set_index("epoch") for name in ("history", "timings")]
+    paths = folder / "history.tsv", TIMES / "epochs.tsv"
+    tables = [pd.read_csv(path, sep="\t").set_index("epoch") for path in paths]
     rows = {item["epoch"]: item for item in logged.history}
     assert list(rows) == [1, 2]
     for epoch, expected in pd.concat(tables, axis=1).iterrows():

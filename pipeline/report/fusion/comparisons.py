@@ -21,6 +21,7 @@ from pipeline.report.cells import (
     best_cell,
     is_correct,
     mean_by_scene,
+    read_costs,
     read_metrics,
     scene_scores,
 )
@@ -70,7 +71,7 @@ class Stress:
 def compare_fusions(matrix: Matrix, test_set: TestSet) -> Comparison:
     """Compare the fusions on the base downsampling."""
     names = base_cells(matrix)
-    metrics = read_metrics(names)
+    metrics = read_costs(names)
     leader = best_cell(metrics)
     return Comparison(metrics, leader, compare_to_reference(scene_scores(names, test_set), leader))
 
@@ -81,7 +82,7 @@ def compare_downsampling(matrix: Matrix, test_set: TestSet) -> Ablation:
     names = [name for group in groups.values() for name in group]
     scores = scene_scores(names, test_set)
     pairs = {name: (scores[name], scores[group[0]]) for group in groups.values() for name in group[1:]}
-    return Ablation(groups, read_metrics(names), compare_pairs(pairs))
+    return Ablation(groups, read_costs(names), compare_pairs(pairs))
 
 
 def learning_curve(
@@ -116,22 +117,21 @@ def learning_curve(
 
 def compare_under_faults(matrix: Matrix, leader: str) -> Stress:
     """Compare the cells under every fault; verdicts only among those that differ in the fusion alone."""
-    folder = RUNS / "stress"
-    metrics = read_json(folder / "metrics.json")
-    pairs = metrics["pairs"]
+    folders = {cell: RUNS / "stress" / cell for cell in matrix}
+    metrics = {cell: read_json(folder / "metrics.json") for cell, folder in folders.items()}
+    pairs = metrics[leader]["pairs"]
     label = np.tile([0, 1], pairs // 2)  # scene by scene, the cube first
-    correct = is_correct(read_npy(folder / "logits.npy"), label)  # (cells, conditions, S, N)
     faults: dict[str, list[int]] = {}
-    for place, (fault, _) in enumerate(metrics["conditions"]):
-        faults.setdefault(fault, []).append(place)
+    for place, row in enumerate(metrics[leader]["accuracy"]):
+        faults.setdefault(row["fault"], []).append(place)
     accuracy: dict[str, dict[str, list]] = {fault: {} for fault in faults}
-    for row in metrics["accuracy"]:
-        accuracy[row["fault"]].setdefault(row["cell"], []).append((row["severity"], row))
-    scores = {
-        (fault, cell): mean_by_scene(correct[i][places].mean(axis=0), np.arange(pairs) // 2)  # (S, scenes)
-        for fault, places in faults.items()
-        for i, cell in enumerate(metrics["cells"])
-    }
+    scores = {}
+    for cell, folder in folders.items():
+        correct = is_correct(read_npy(folder / "logits.npy"), label)  # (conditions, S, N)
+        for fault, places in faults.items():
+            rows = [metrics[cell]["accuracy"][place] for place in places]
+            accuracy[fault][cell] = [(row["severity"], row) for row in rows]
+            scores[fault, cell] = mean_by_scene(correct[places].mean(axis=0), np.arange(pairs) // 2)  # (S, scenes)
     means: dict[str, dict[str, Metrics]] = {fault: {} for fault in faults}
     for (fault, cell), score in scores.items():
         means[fault][cell] = aggregate_seeds([{"accuracy": float(seed.mean())} for seed in score])
@@ -142,4 +142,4 @@ def compare_under_faults(matrix: Matrix, leader: str) -> Stress:
             {name: scores[fault, name] for name in base_cells(matrix)}, leader
         ).items()
     }
-    return Stress(accuracy, means, verdicts, leader, pairs, metrics["chance"])
+    return Stress(accuracy, means, verdicts, leader, pairs, metrics[leader]["chance"])

@@ -1,5 +1,6 @@
 """The headline results of the last run as a table for the terminal, beside chance."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pipeline.core.errors import PipelineError
@@ -23,22 +24,24 @@ class Results(NamedTuple):
     seeds: int
 
 
-def summary_table() -> str:
-    """Return the table and the path of the report; raises PipelineError that names what the run still lacks."""
-    results = _read_results()
+def summary_table(cells: Sequence[str]) -> str:
+    """Return the table and the path of the report; raises PipelineError that names what the run still lacks.
+
+    `cells` are the names of the matrix, in its order.
+    """
+    results = _read_results(cells)
     spread = f"the mean of {results.seeds} seeds ± the half-width of its 95% interval"
     rows = _fusion_rows(results.cells) + _transfer_rows(results.transfer, results.chance)
     return f"{markdown(rows)}\nTest split, {spread if results.seeds > 1 else 'of one seed'}. The report: {PAGE}"
 
 
-def _read_results() -> Results:
+def _read_results(names: Sequence[str]) -> Results:
     if not PAGE.exists():
         raise PipelineError(f"{PAGE}: not found; run `dvc repro` to make it")
     evaluation = read_json(EVALUATION)
-    trained = evaluation["trained"]
-    cells = read_metrics([name.removeprefix("fusion/") for name in trained if name.startswith("fusion/")])
+    cells = read_metrics(names)
     seeds = len(next(iter(evaluation["accuracies"].values())))
-    return Results(cells, trained, next(iter(cells.values()))["chance"], seeds)
+    return Results(cells, evaluation["trained"], next(iter(cells.values()))["chance"], seeds)
 
 
 def _fusion_rows(cells: dict[str, Metrics]) -> list[dict[str, str]]:
