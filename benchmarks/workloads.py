@@ -105,7 +105,9 @@ def time_our_step(folder: Path, net: Net, steps: int) -> float:
     recipe, build, objective, batch_fn = our_training(folder, net)
     data, size = _arrays(folder), recipe.batch_size * steps
     rows = data.scene_pairs("train")[: size // 2] if net.course == "cilp" else data.splits["train"][:size]
-    task = Task(build_seeded(0, build), objective, Batches(batch_fn, rows, recipe.batch_size), lambda _: {"val_loss": 0.0})
+    task = Task(
+        build_seeded(0, build), objective, Batches(batch_fn, rows, recipe.batch_size), lambda _: {"val_loss": 0.0}
+    )
     return 1000 * fit(task, recipe, 2, 0, _log_nothing).history[-1]["seconds"] / rows.numel()
 
 
