@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -17,7 +18,7 @@ from pipeline.core.checkpoints import save_checkpoint
 from pipeline.data.arrays import load_arrays
 from pipeline.models.fusion import build_fusion
 from pipeline.tools.inference.deployable import load_deployable
-from pipeline.tools.inference.onnx_export import describe, onnx_session, real_inputs, write_onnx
+from pipeline.tools.inference.onnx_export import describe, real_inputs, write_onnx
 
 CPU = torch.device("cpu")
 STARTS = {
@@ -71,13 +72,12 @@ def measure_inference(home: Path, rounds: int) -> list[Row]:
     """Measure the published concat net on raw pairs, one and 256 at a time, on one thread."""
     torch.set_num_threads(1)
     data, widths = load_arrays(home / "arrays", CPU), dict(read_params("published").fusion.nets["concat"])
-    net = {"fusion": "concat", "downsample": "maxpool", "widths": widths, **data.depth_stats}
+    net: dict[str, Any] = {"fusion": "concat", "downsample": "maxpool", "widths": widths, **data.depth_stats}
     checkpoint, onnx = home / "net.safetensors", home / "net.onnx"
     about = {"kind": "fusion", "net": net, "angles": data.angles}
     save_checkpoint(checkpoint, build_fusion(**net).state_dict(), about)  # random weights: they cost as much
     deployable = load_deployable(checkpoint, CPU)
     write_onnx(deployable, onnx, describe(checkpoint, deployable))
-    onnx_session(onnx)
     inputs, rows = real_inputs(home / "raw", deployable.sensors), []
     for size in (1, len(inputs[0])):
         values = [each[:size] for each in inputs]

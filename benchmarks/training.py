@@ -20,6 +20,7 @@ from benchmarks.workloads import (
     train_course,
     train_ours,
 )
+from pipeline.tools.simulator.default_dataset import SCENES
 
 PUBLISHED, WIDE = "published", "course"  # presets
 MAXPOOL = Net("concat", PUBLISHED, "concat")
@@ -143,7 +144,7 @@ def _arrival(outcomes: Sequence[Outcome]) -> str:
 def measure_programme(sides: Sides, sizes: Sizes) -> list[Row]:
     """Add up the course's programme for one seed: a measured step, times the steps of an epoch, times the epochs."""
     precisions = native_precisions()
-    samples = 2 * round(sizes_of_default() * read_params(DEFAULT).prepare.fractions.train)
+    samples = 2 * round(SCENES * read_params(DEFAULT).prepare.fractions.train)
     totals: dict[str, list[float]] = {side: [] for side in (COURSE, *precisions)}
     for _ in range(sizes.programme_rounds):
         for side in totals:
@@ -153,13 +154,6 @@ def measure_programme(sides: Sides, sizes: Sizes) -> list[Row]:
         Row(what, f"this project's default, {name}", "CPU seconds", totals[name], "the course's nets", totals[COURSE])
         for name in precisions
     ]
-
-
-def sizes_of_default() -> int:
-    """Return the scenes of the default data set."""
-    from pipeline.tools.simulator.default_dataset import SCENES
-
-    return SCENES
 
 
 def _cost(sides: Sides, sizes: Sizes, side: str, net: Net) -> float:

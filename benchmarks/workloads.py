@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from benchmarks.course import (
@@ -93,11 +93,12 @@ def _sensors(folder: Path, split: str) -> Sensors:
 
 def time_course_step(folder: Path, net: Net, steps: int) -> float:
     """Return milliseconds a sample of the course's step: of the second of two epochs of `steps` batches."""
-    pairs = DepthPairs if net.course in ("cilp", "lidar_classifier") else PointPairs
+    pair_type = DepthPairs if net.course in ("cilp", "lidar_classifier") else PointPairs
+    pairs = pair_type(_sensors(folder, "train"))
     loss = contrastive_loss if net.course == "cilp" else classification_loss
     model = build_seeded(0, lambda: build_net(net.course, net.downsample))
-    *_, seconds = islice(train(model, pairs(_sensors(folder, "train")), loss, COSINE, steps), 2)
-    return 1000 * seconds / (steps * BATCH_SIZE)
+    *_, seconds = islice(train(model, pairs, loss, COSINE, steps), 2)
+    return 1000 * seconds / (min(steps, len(pairs) // BATCH_SIZE) * BATCH_SIZE)
 
 
 def time_our_step(folder: Path, net: Net, steps: int) -> float:
@@ -115,12 +116,12 @@ def our_training(folder: Path, net: Net) -> tuple[Any, Callable[[], nn.Module], 
     """Return recipe, builder, objective and batches of a net, as its stage has them."""
     params, data = read_params(net.preset), _arrays(folder)
     if net.course == "lidar_classifier":
-        dims = (params.lidar.channels, params.lidar.head_dims)
-        return params.lidar, lambda: LidarClassifier(*dims, **data.depth_stats), lidar_objective, data.with_depth
+        dims, depth = (params.lidar.channels, params.lidar.head_dims), (data.depth_mean, data.depth_std)
+        return params.lidar, lambda: LidarClassifier(*dims, *depth), lidar_objective, data.with_depth
     if net.course == "cilp":
         names = ("channels", "hidden_dims", "embed_dim", "temperature", "norm")
-        widths = {name: getattr(params.cilp, name) for name in names}
-        return params.cilp, lambda: CILP(**widths, **data.depth_stats), contrastive_objective, data.with_depth
+        arguments: dict[str, Any] = {name: getattr(params.cilp, name) for name in names} | data.depth_stats
+        return params.cilp, lambda: CILP(**arguments), contrastive_objective, data.with_depth
     widths = dict(params.fusion.nets[net.fusion])
     build = lambda: build_fusion(net.fusion, net.downsample, widths, **data.depth_stats)  # noqa: E731
     return params.fusion, build, pair_objective, data.with_xyza
@@ -141,12 +142,13 @@ def train_course(folder: Path, net: Net, recipe: CourseRecipe, cap: int, target:
     torch.manual_seed(seed)
     model, held_out = build_net(net.course, net.downsample), pairs(_sensors(folder, "val"))
     evaluate = course_top1 if contrastive else course_accuracy
-    seconds, best, epoch = 0.0, 0.0, 0
-    for epoch, cost in enumerate(islice(train(model, pairs(_sensors(folder, "train")), loss, recipe, None), cap), 1):
-        seconds, best = seconds + cost, max(best, evaluate(model, held_out))
+    costs, best = [], 0.0
+    for seconds in islice(train(model, pairs(_sensors(folder, "train")), loss, recipe, None), cap):
+        costs.append(seconds)
+        best = max(best, evaluate(model, held_out))
         if best >= target:
             break
-    return Outcome(seconds, best >= target, epoch, best)
+    return Outcome(sum(costs), best >= target, len(costs), best)
 
 
 def train_ours(folder: Path, net: Net, target: float, seed: int) -> Outcome:
