@@ -65,7 +65,7 @@ def test_the_joins_of_the_course_differ() -> None:
     logits = []
     for join in ("concat", "add", "hadamard"):
         torch.manual_seed(0)
-        logits.append(float(Intermediate(join, "strided", [2, 3], [4], [5])(ones, 2 * ones)))
+        logits.append(Intermediate(join, "strided", [2, 3], [4], [5])(ones, 2 * ones).item())
     assert len({round(logit, 6) for logit in logits}) == 3 and len(linears([3, 2, 1])) == 3
 
 
@@ -109,8 +109,8 @@ def test_groups_are_kept_and_written_between_the_marks(tmp_path: Path) -> None:
     write_page(page, groups)
     assert page.read_text() == (
         f"before\n{START}\n\n### Steps\n\nA note.\n\nprocessor a processor; commit abc.\n\n{HEAD}"
-        f"| a | b | e | s | 1 | 2 | 2.00 (2.00 to 2.00) |\n\n### Start\n\nAnother.\n\nprocessor a processor; commit abc."
-        f"\n\n{HEAD}| c | d |  | s | 3 |  |  |\n\n{END}\nafter\n"
+        f"| a | b | e | s | 1 | 2 | 2.00 (2.00 to 2.00) |\n\n### Start\n\nAnother.\n\n"
+        f"processor a processor; commit abc.\n\n{HEAD}| c | d |  | s | 3 |  |  |\n\n{END}\nafter\n"
     )
     assert json.loads(out.read_text()) == groups and groups["steps"]["rows"][0]["values"] == [1.0]
 

@@ -141,7 +141,11 @@ def test_another_file_is_written_only_where_there_is_none(repository: Path) -> N
 
 
 WRONG = {
-    "no such preset": ("nope", None, r"^presets/nope.yaml: found no such preset, expected one of course, full, own, published, "),
+    "no such preset": (
+        "nope",
+        None,
+        r"^presets/nope.yaml: found no such preset, expected one of course, full, own, published, ",
+    ),
     "broken YAML": ("own", "seeds: [0", "^presets/own.yaml: not valid YAML: "),
     "a key twice": ("own", "seeds: [0]\nseeds: [1]", "^presets/own.yaml: not valid YAML: "),
     "no text": ("own", b"\xff\xfe\x00", "^presets/own.yaml: not valid YAML: "),
