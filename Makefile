@@ -19,7 +19,7 @@ WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 
 CORES = $$(python -c "from pipeline.raw.workers import count_workers; print(count_workers())")
 
-.PHONY: setup repro run sweep course full test test-explore check lint smoke image remake
+.PHONY: setup repro run sweep course full published test test-explore check lint smoke image bench remake
 
 setup: $(READY)
 
@@ -40,8 +40,8 @@ sweep: repro
 	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages)|Executor|State' --sort-by val_loss
 	@python -m pipeline best
 
-# presets/course.yaml and presets/full.yaml name the data and the time they need; undo: git restore params.yaml
-course full: $(READY)
+# presets/course.yaml, full.yaml and published.yaml name the data and the time they need; undo: git restore params.yaml
+course full published: $(READY)
 	python -m pipeline preset $@
 	$(MAKE) run
 
@@ -70,6 +70,10 @@ smoke: $(READY)
 	python -m pipeline preset smoke --out .smoke/params.yaml
 	cd .smoke && dvc config -q core.no_scm true && python -m pipeline simulate data --scenes 40 && dvc add -q data && dvc repro
 	@cd .smoke && python -m pipeline results
+
+# times beside the course's recipe, with a data set of its own; QUICK=1: three minutes, and no result is kept
+bench: $(READY)
+	python -m benchmarks.run --jobs $(or $(JOBS),$(CORES)) $(if $(QUICK),--quick)
 
 image:
 	docker build --tag rgb-lidar-cilp .

@@ -40,6 +40,19 @@ def variants(deployable: Deployable, onnx: Path, values: list) -> dict[str, Call
     }
 
 
+def measure_latency(deployable: Deployable, onnx: Path, values: list, rounds: int) -> dict[str, list[float]]:
+    """Return milliseconds of every variant, in `rounds` rounds of all in turn; a round before warms up."""
+    calls = variants(deployable, onnx, values)
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(rounds + 1):
+        for name, call in calls.items():
+            start = perf_counter()
+            call()
+            if turn:
+                times[name].append(1000 * (perf_counter() - start))
+    return times
+
+
 def main(checkpoint: Path, data: Path = Path("data"), rounds: int = 40) -> None:
     """Print a table of medians."""
     torch.set_num_threads(1)
@@ -50,14 +63,8 @@ def main(checkpoint: Path, data: Path = Path("data"), rounds: int = 40) -> None:
         inputs = real_inputs(data, deployable.sensors)
         print("| batch | variant | median ms | 5% .. 95% ms | faster than torch float32 |\n|---|---|---|---|---|")
         for size in (1, len(inputs[0])):
-            calls = variants(deployable, onnx, [each[:size] for each in inputs])
-            times: dict[str, list[float]] = {name: [] for name in calls}
-            for turn in range(rounds if size == 1 else max(5, rounds // 8)):
-                for name, call in calls.items():
-                    start = perf_counter()
-                    call()
-                    if turn:  # the first warms up
-                        times[name].append(1000 * (perf_counter() - start))
+            turns = rounds if size == 1 else max(5, rounds // 8)
+            times = measure_latency(deployable, onnx, [each[:size] for each in inputs], turns)
             base = median(times["torch float32"])
             for name, durations in times.items():
                 low, high = (sorted(durations)[round(part * (len(durations) - 1))] for part in (0.05, 0.95))

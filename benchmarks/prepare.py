@@ -71,27 +71,35 @@ def measure(work: Callable[[Path, Path], None], folder: Path, out: Path, results
     results.put((seconds, *peaks))
 
 
+def measure_rounds(source: Path, out: Path, rounds: int) -> dict[Callable[[Path, Path], None], list[tuple[float, ...]]]:
+    """Return what `measure` puts of every work, in `rounds` rounds of all in turn; a round before warms the cache."""
+    spawn = multiprocessing.get_context("spawn")
+    measured: dict[Callable[[Path, Path], None], list[tuple[float, ...]]] = {work: [] for work in BASELINES}
+    for turn in range(rounds + 1):
+        for work in BASELINES:
+            results = spawn.Queue()
+            process = spawn.Process(target=measure, args=(work, source, out, results))
+            process.start()
+            result = results.get()
+            process.join()
+            shutil.rmtree(out, ignore_errors=True)
+            if turn:
+                measured[work].append(result)
+    return measured
+
+
 def main(
     scenes: Annotated[int, typer.Option(help="To simulate; two pairs each.")] = 10_000,
     rounds: Annotated[int, typer.Option(help="Rounds of all four in turn; printed are medians.")] = 3,
     folder: Annotated[Path | None, typer.Option(help="A raw folder instead.")] = None,
 ) -> None:
-    spawn = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as home:
         source = folder or Path(home) / "data"
         if folder is None:
             simulate(source, scenes, seed=0)
         pairs = len(list_pairs(source))
-        measured: dict[Callable[[Path, Path], None], list[tuple[float, ...]]] = {work: [] for work in BASELINES}
-        for _ in range(rounds + 1):  # the first warms the page cache
-            for work in BASELINES:
-                results = spawn.Queue()
-                process = spawn.Process(target=measure, args=(work, source, Path(home) / "out", results))
-                process.start()
-                measured[work].append(results.get())
-                process.join()
-                shutil.rmtree(Path(home) / "out", ignore_errors=True)
-    medians = {work: [median(column) for column in zip(*rows[1:], strict=True)] for work, rows in measured.items()}
+        measured = measure_rounds(source, Path(home) / "out", rounds)
+    medians = {work: [median(column) for column in zip(*rows, strict=True)] for work, rows in measured.items()}
     print(f"{pairs:,} pairs, medians of {rounds} rounds")
     print("                seconds  pairs/s  speed / its loop's  peak MB: itself, a child")
     for work, baseline in BASELINES.items():

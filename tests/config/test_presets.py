@@ -34,7 +34,7 @@ def values(section: dict, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def test_the_presets_are_known_and_lie_nowhere_else():
-    assert PRESETS == ["course", "full", "smoke"] and not [*ROOT.glob("smoke*"), *ROOT.glob("course*")]
+    assert PRESETS == ["course", "full", "published", "smoke"] and not [*ROOT.glob("smoke*"), *ROOT.glob("course*")]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -86,6 +86,26 @@ def test_course_has_the_published_nets_split_and_epochs():
     assert {cell.epochs for cell in params.matrix.values()} == {20}
     assert (cilp.epochs, project.epochs, params.classify.full.epochs) == (3, 40, 5)
     assert (params.fusion.lr, cilp.lr, project.lr, params.classify.full.lr) == (1e-4, 1e-4, 1e-3, 1e-3)
+
+
+def test_published_has_the_nets_of_the_public_solutions():
+    params = parse_params(preset_params("published"), "published")
+    expected = {
+        "rgb": 707_626,
+        "lidar": 707_626,
+        "late": 1_415_051,
+        "concat": 914_201,
+        "add": 824_201,
+        "hadamard": 824_201,
+    }
+    for downsample in ("maxpool", "strided"):
+        nets = {name: build_fusion(name, downsample, params.fusion.nets[name]) for name in expected}
+        assert {name: parameters(net) for name, net in nets.items()} == expected
+    assert {cell.fusion for cell in params.matrix.values()} == set(params.curve.fusions) == set(expected)
+    cilp = params.cilp
+    pair = CILP(cilp.channels, cilp.hidden_dims, cilp.embed_dim, cilp.temperature, cilp.norm)
+    assert (parameters(pair.rgb), parameters(pair.lidar)) == (927_650, 926_300)
+    assert parameters(LidarClassifier(params.lidar.channels, params.lidar.head_dims)) == 906_201
 
 
 def test_full_has_every_fusion_with_every_downsampling_over_five_seeds():

@@ -54,7 +54,7 @@ def test_a_preset_is_merged_by_key_and_the_matrix_names_its_cells(folder: Path) 
     assert after["fusion"]["nets"]["add"] == before["fusion"]["nets"]["add"] and after["cilp"] == before["cilp"]
 
 
-@pytest.mark.parametrize("preset", ["smoke", "course", "full"])
+@pytest.mark.parametrize("preset", ["smoke", "course", "full", "published"])
 def test_comments_and_the_order_of_keys_are_kept(folder: Path, preset: str) -> None:
     default = default_params()
     title, merged = merge_preset(default, preset, "").split("\n", 1)
@@ -141,7 +141,11 @@ def test_another_file_is_written_only_where_there_is_none(repository: Path) -> N
 
 
 WRONG = {
-    "no such preset": ("nope", None, r"^presets/nope.yaml: found no such preset, expected one of course, full, own, "),
+    "no such preset": (
+        "nope",
+        None,
+        r"^presets/nope.yaml: found no such preset, expected one of course, full, own, published, ",
+    ),
     "broken YAML": ("own", "seeds: [0", "^presets/own.yaml: not valid YAML: "),
     "a key twice": ("own", "seeds: [0]\nseeds: [1]", "^presets/own.yaml: not valid YAML: "),
     "no text": ("own", b"\xff\xfe\x00", "^presets/own.yaml: not valid YAML: "),
