@@ -35,7 +35,7 @@ def make_slots(folder: Path, count: int) -> None:
 
 
 def try_slot(folder: Path) -> IO[str] | None:
-    """Lock a free slot of `folder` and return its open file, which holds the slot until closed; None if none is free."""
+    """Lock a free slot of `folder` and return its open file, which holds the slot until closed, or None."""
     for path in sorted(folder.glob("slot*")):
         file = path.open()
         try:

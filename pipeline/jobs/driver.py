@@ -122,10 +122,10 @@ class Run:
         seconds = self.seconds()
         known = {stage: seconds[stage.addressing] for stage in self.plan.stages if stage.addressing in seconds}
         longest = path_lengths(self.plan.stages, self.plan.upstream, known)
-        self.ready.sort(key=longest.__getitem__)
+        self.ready.sort(key=lambda stage: -longest[stage])  # a stable sort: of equals the first stage of dvc.yaml
         folder = self.plan.folder / "slots"
         while self.ready and len(self.running) < at_a_time and (slot := try_slot(folder)):
-            stage = self.ready.pop()
+            stage = self.ready.pop(0)
             name = stage.addressing
             self.running[name] = stage, slot
             with self._failure_of(stage):
