@@ -176,7 +176,11 @@ class Run:
 
 def _describe(code: int, log: Path) -> str:
     """Return how a command failed: its exit code or the signal that ended it, its log, the end of the log."""
-    how = f"exit code {code}" if code > 0 else f"ended by {signal.Signals(-code).name}"
+    number = (
+        code - 128 if code > 128 else -code
+    )  # of the signal: as the shell gives it, or the shell itself ended by it
+    known = {each.value: each.name for each in signal.Signals}
+    how = f"ended by {known[number]}" if number in known else f"exit code {code}"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES_OF_A_LOG:]
     return "\n".join([f"{how}; its whole output is in {log}, which ends with:", *(f"  {line}" for line in lines)])
 

@@ -137,7 +137,7 @@ def _errors_of_dvc() -> Iterator[None]:
         yield
     except LockError:
         raise BusyError from None
-    except DvcException as error:
+    except (DvcException, OSError) as error:  # of an absent file DVC tells nothing but that
         raise PipelineError(_explain(error)) from None
 
 
