@@ -72,13 +72,12 @@ class Plan:
         from dvc.stage.cache import RunCacheNotFoundError
 
         with _errors_of_dvc():
-            if not stage.cmd or stage.frozen:  # pinned data, which DVC only hashes
-                if not stage.reproduce():
-                    return "unchanged"
-                stage.dump(update_pipeline=False)
-                return "restored"
             if not stage.changed():
                 return "unchanged"
+            if not stage.cmd or stage.frozen:  # pinned data, which DVC hashes anew
+                stage.reproduce()
+                stage.dump(update_pipeline=False)
+                return "restored"
             stage.remove_outs()
             try:
                 self.repo.stage_cache.restore(stage)
