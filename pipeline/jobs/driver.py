@@ -25,7 +25,8 @@ from pipeline.jobs.progress import Progress
 if TYPE_CHECKING:
     from dvc.stage import Stage
 
-# a process that trains one seed of the default parameters takes less, with its data and libraries
+# measured with the default parameters: 0.59 GB for a cell of `fusion` and 0.74 GB for `cilp`, with libraries, data and
+# one seed; the rest is for stages that hold something of every seed
 BYTES_OF_A_TRAINING = 2**30
 SECONDS_BETWEEN_LOOKS = 0.05
 LOOKS_PER_START = 5  # seeds of a running stage look for a slot more often, so that they come before a new stage

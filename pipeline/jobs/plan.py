@@ -5,6 +5,7 @@ the outputs, look into the run cache, hash the dependencies; then hash the outpu
 The plan holds DVC's lock on the repository from its beginning to its end: nobody else writes dvc.lock meanwhile.
 """
 
+import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ def open_plan(targets: Sequence[str]) -> Iterator["Plan"]:
     """
     from dvc.repo import lock_repo
 
+    logging.getLogger("dvc.progress").setLevel(logging.CRITICAL)  # DVC's bars would write into the driver's
     with open_repo() as repo, _errors_of_dvc(), lock_repo(repo):
         yield Plan(repo, targets)
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Collection, Mapping
+from math import ceil
 from time import monotonic
 from types import TracebackType
 
@@ -55,4 +56,4 @@ class Progress:
         mean = sum(self._seconds.values()) / len(self._seconds)
         work = sum(self._seconds.get(name, mean) for name in left)
         spent = sum(min(monotonic() - since, self._seconds.get(name, mean)) for name, since in self._running.items())
-        return f", about {max(work - spent, 0) / self._slots / 60:.0f} min left"
+        return f", about {ceil(max(work - spent, 1) / self._slots / 60)} min left"

@@ -7,10 +7,11 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
+import yaml
 
 from pipeline.core.errors import PipelineError
 from pipeline.jobs.driver import repro
-from support.commands import shell
+from support.commands import ENVIRONMENT, shell
 
 Start = Callable[..., subprocess.Popen]
 Log = Callable[[], list[str]]
@@ -74,6 +75,20 @@ def test_all_ends_and_the_next_run_does_the_rest(
     assert [path for path in patient.iterdir() if ".partial" in path.name or path.name.startswith(".dvc.lock")] == []
 
 
+def test_killed_at_any_moment_it_leaves_a_whole_lock_and_the_next_run_ends_it(project: Path, start: Start) -> None:
+    (project / "wide.sh").write_text("sleep 0.3; cat first > wide-$1\n")
+    for tenths in (4, 8, 11, 14, 17, 20):  # it starts in about 1 second
+        driver = start("--jobs", "2")
+        sleep(tenths / 10)
+        driver.kill()
+        driver.wait()
+        lock = project / "dvc.lock"
+        assert not lock.exists() or "outs" in yaml.safe_load(lock.read_text())["stages"]["first"]
+    repro()
+    assert (project / "last").read_text() == "1\n1\n1\n"
+    assert shell(project, "dvc status") == "Data and pipelines are up to date.\n"
+
+
 def test_a_second_driver_and_dvc_say_that_one_is_at_work(patient: Path, start: Start) -> None:
     driver = start()
     wait_for(lambda: count_begun(patient) >= 1)
@@ -85,8 +100,6 @@ def test_a_second_driver_and_dvc_say_that_one_is_at_work(patient: Path, start: S
 
 
 def test_a_driver_beside_dvc_says_so_and_disturbs_nothing(patient: Path) -> None:
-    from support.commands import ENVIRONMENT
-
     dvc = subprocess.Popen(["dvc", "repro"], cwd=patient, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     wait_for(lambda: count_begun(patient) >= 1)
     with pytest.raises(PipelineError, match="^another `dvc` or `python -m pipeline repro` is at work"):
