@@ -94,7 +94,7 @@ class Run:
     def work(self, launcher: LocalLauncher, progress: Progress, slots: int) -> None:
         """Run the stages that are ready, and those that become ready, until none is left."""
         make_slots(self.plan.folder / "slots", slots)
-        at_a_time = 1 if _has_gpu() else slots
+        at_a_time = 1 if slots > 1 and _has_gpu() else slots
         for look in count():
             if look % LOOKS_PER_START == 0:
                 self._start(launcher, progress, at_a_time)
@@ -177,9 +177,8 @@ class Run:
 
 def _describe(code: int, log: Path) -> str:
     """Return how a command failed: its exit code or the signal that ended it, its log, the end of the log."""
-    number = (
-        code - 128 if code > 128 else -code
-    )  # of the signal: as the shell gives it, or the shell itself ended by it
+    # -9 is a shell that was ended by signal 9; 137 is how a shell says that its command was
+    number = code - 128 if code > 128 else -code
     known = {each.value: each.name for each in signal.Signals}
     how = f"ended by {known[number]}" if number in known else f"exit code {code}"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES_OF_A_LOG:]

@@ -131,6 +131,7 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "python -m benchmarks.latency runs/classify/full/models/seed0.safetensors": Help(),
     "python -m benchmarks.tracking --cell late-maxpool --rounds 6": Help(),
     "python -m benchmarks.significance": Help(),
+    "python -m benchmarks.schedule --slots 8": Help(),
     # Docker
     "docker build --tag rgb-lidar-cilp .": Marked(),
     "docker build --build-arg BASE_IMAGE=debian:trixie-slim --tag rgb-lidar-cilp .": Marked(),
