@@ -1,4 +1,5 @@
 # make repro: everything from nothing.  make test: all tests.  make check: the quick ones.
+# JOBS=n: so many trainings at a time; by default as many as cores and memory allow.
 # make sweep: a grid of experiments.  make smoke: every stage on 40 scenes, in a folder of its own.
 PYTHON ?= python3
 # an environment of your own, VENV=DIR, is used unchanged; .venv is made here and follows the requirements
@@ -10,14 +11,14 @@ export DVC_NO_ANALYTICS := 1
 # an existing environment that fits keeps its Python, unless PYTHON is set
 GIVEN := $(if $(filter command line environment,$(origin PYTHON)),remake)
 
-# the grid of `make sweep`, comma between values, and how many experiments run at a time
+# the grid of `make sweep`, comma between values; 2 experiments at a time, or JOBS
 LR ?= 1e-4,1e-5,1e-3
 SCHEDULE ?= cosine,constant
-JOBS ?= 2
 # Git ignores pretrained weights: -C copies them into the queue
 WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 
-CORES = $$(python -c "from pipeline.raw.workers import count_workers; print(count_workers())")
+REPRO = python -m pipeline repro $(JOBS:%=--jobs %)
+CORES = $$(python -c "from pipeline.core.cores import count_cores; print(count_cores())")
 
 .PHONY: setup repro run sweep course full published test test-explore check lint smoke image bench remake
 
@@ -29,14 +30,14 @@ repro: $(READY) run
 run:
 	python -m pipeline params
 	python -m pipeline data
-	dvc repro
+	$(REPRO)
 	@python -m pipeline results
 
 # learning rate x schedule x every cell of the matrix, on top of the last run; `dvc queue start -j 2` instead of the
 # second command works in the background. Only stages that depend on the change run.
 sweep: repro
 	dvc exp run --queue -S 'fusion.lr=$(LR)' -S 'fusion.schedule=$(SCHEDULE)' $(WEIGHTS:%=-C %)
-	dvc exp run --run-all --jobs $(JOBS)
+	dvc exp run --run-all --jobs $(or $(JOBS),2)
 	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages)|Executor|State' --sort-by val_loss
 	@python -m pipeline best
 
@@ -68,7 +69,7 @@ smoke: $(READY)
 	rm -rf .smoke && mkdir -p .smoke/.dvc
 	cp -r pipeline stages pretrained dvc.yaml .dvcignore .smoke/
 	python -m pipeline preset smoke --out .smoke/params.yaml
-	cd .smoke && dvc config -q core.no_scm true && python -m pipeline simulate data --scenes 40 && dvc add -q data && dvc repro
+	cd .smoke && dvc config -q core.no_scm true && python -m pipeline simulate data --scenes 40 && dvc add -q data && $(REPRO)
 	@cd .smoke && python -m pipeline results
 
 # times beside the course's recipe, with a data set of its own; QUICK=1: three minutes, and no result is kept

@@ -72,7 +72,7 @@ def measure_inference(home: Path, rounds: int) -> list[Row]:
     """Measure the published concat net on raw pairs, one and 256 at a time, on one thread."""
     torch.set_num_threads(1)
     data, widths = load_arrays(home / "arrays", CPU), dict(read_params("published").fusion.nets["concat"])
-    net: dict[str, Any] = {"fusion": "concat", "downsample": "maxpool", "widths": widths, **data.depth_stats}
+    net: dict[str, Any] = {"fusion": "concat", "downsample": "maxpool", "widths": widths, **data.input_stats}
     checkpoint, onnx = home / "net.safetensors", home / "net.onnx"
     about = {"kind": "fusion", "net": net, "angles": data.angles}
     save_checkpoint(checkpoint, build_fusion(**net).state_dict(), about)  # random weights: they cost as much

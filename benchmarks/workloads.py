@@ -123,7 +123,7 @@ def our_training(folder: Path, net: Net) -> tuple[Any, Callable[[], nn.Module], 
         arguments: dict[str, Any] = {name: getattr(params.cilp, name) for name in names} | data.depth_stats
         return params.cilp, lambda: CILP(**arguments), contrastive_objective, data.with_depth
     widths = dict(params.fusion.nets[net.fusion])
-    build = lambda: build_fusion(net.fusion, net.downsample, widths, **data.depth_stats)  # noqa: E731
+    build = lambda: build_fusion(net.fusion, net.downsample, widths, **data.input_stats)  # noqa: E731
     return params.fusion, build, pair_objective, data.with_xyza
 
 

@@ -156,6 +156,19 @@ def data() -> None:
 
 
 @app.command()
+def repro(
+    targets: Annotated[list[str] | None, typer.Argument(help="Stages as `dvc repro` names them; default: all.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Trainings at a time; default: as many as cores and memory allow.")
+    ] = None,
+) -> None:
+    """Do what `dvc repro` does, with several stages at a time. Exit code 1 if a stage failed."""
+    from pipeline.jobs import driver
+
+    print(driver.repro(targets or [], jobs))
+
+
+@app.command()
 def predict(
     checkpoint: Checkpoint,
     paths: Annotated[list[Path], typer.Argument(help="Files, or folders to search: PNG, PNG with npy, or npy alone.")],

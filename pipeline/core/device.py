@@ -1,7 +1,7 @@
 """The place of the arithmetic: device, precision, seeds, and one thread per seed on a CPU.
 
-Results must not depend on how many cores a machine has, so each training runs on one thread, and the seeds of a stage
-share the cores. On a GPU the seeds run one after another.
+Results must not depend on how many cores a machine has, so each training runs on one thread, and as many seeds run at a
+time as there are slots (core/slots.py). On a GPU the seeds run one after another.
 """
 
 import os
@@ -21,6 +21,7 @@ from torch import nn  # noqa: E402
 
 from pipeline.core.errors import PipelineError  # noqa: E402
 from pipeline.core.memory import keep_freed_memory  # noqa: E402
+from pipeline.core.slots import count_slots, record_seconds, slot  # noqa: E402
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -131,20 +132,28 @@ def make_generator(seed: int) -> torch.Generator:
 
 
 def map_seeds(work: Callable[[Item], Result], items: Sequence[Item], device: torch.device) -> list[Result]:
-    """Return `work(item)` of every item, side by side on a CPU; the first failure or Ctrl-C ends them all."""
+    """Return `work(item)` of every item, on a CPU as many at a time as slots; a failure or Ctrl-C ends them all."""
     if device.type != "cpu":
         return [work(item) for item in items]
+
+    def work_in_slot(item: Item) -> tuple[Result, float]:
+        with slot(raise_if_cancelled):
+            start = thread_time()
+            return work(item), thread_time() - start
+
     _cancelled.clear()
-    with ThreadPoolExecutor(max_workers=len(items)) as pool:
+    with ThreadPoolExecutor(max_workers=min(len(items), count_slots())) as pool:
         try:
-            futures = [pool.submit(work, item) for item in items]
+            futures = [pool.submit(work_in_slot, item) for item in items]
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
             _cancelled.set()  # those still running after a failure end at their next step
         failures = [failure for future in futures if (failure := future.exception())]
         if failures:
             raise next((each for each in failures if not isinstance(each, Cancelled)), failures[0])
-        return [future.result() for future in futures]
+        results, seconds = zip(*(future.result() for future in futures), strict=True)
+    record_seconds(seconds)
+    return list(results)
 
 
 def raise_if_cancelled() -> None:

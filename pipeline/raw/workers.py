@@ -17,6 +17,7 @@ from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.slots import count_slots
 
 # libraries start their threads when they are imported, so that the environment is the one place to limit them
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -25,15 +26,15 @@ Result = TypeVar("Result")
 
 
 def count_workers() -> int:
-    """Count the processors that this process may use by affinity and by cgroup quota (`docker --cpus`).
+    """Return how many worker processes to start: as many as slots, or 1 where processes cannot share semaphores.
 
-    Returns 1 where processes cannot share semaphores, as under a read-only /dev/shm.
+    Semaphores are barred, for example, by a read-only /dev/shm.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # joblib warns that it would work serially; so do the callers
         from joblib import effective_n_jobs  # slow to import, and small folders are read without it
 
-        return effective_n_jobs(-1)
+        return effective_n_jobs(count_slots())
 
 
 def map_in_processes(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

@@ -24,6 +24,7 @@ from pipeline.core.device import (
 )
 from pipeline.core.errors import PipelineError
 from pipeline.core.memory import peak_memory, reset_peak_memory
+from pipeline.core.slots import make_slots
 
 CPU = torch.device("cpu")
 
@@ -37,7 +38,7 @@ def until_stopped() -> None:
     pytest.fail("was not stopped")
 
 
-def test_results_come_in_the_order_of_the_items() -> None:
+def test_results_come_in_the_order_of_the_items(five_slots: None) -> None:
     turns = {"b": threading.Event(), "c": threading.Event(), "a": threading.Event()}
     turns["b"].set()
     following = {"b": "c", "c": "a", "a": "b"}
@@ -50,7 +51,14 @@ def test_results_come_in_the_order_of_the_items() -> None:
     assert map_seeds(work, ["a", "b", "c"], CPU) == ["A", "B", "C"]
 
 
-def test_items_run_side_by_side_on_a_cpu() -> None:
+@pytest.fixture
+def five_slots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let five items run at a time, on however few cores."""
+    make_slots(tmp_path / "slots", 5)
+    monkeypatch.setenv("PIPELINE_SLOTS", str(tmp_path / "slots"))
+
+
+def test_items_run_side_by_side_on_a_cpu(five_slots: None) -> None:
     barrier = threading.Barrier(5)  # passed only if all five are there at once
     assert len(map_seeds(lambda _: barrier.wait(10), range(5), CPU)) == 5
 
@@ -71,7 +79,7 @@ def test_items_run_one_after_another_elsewhere() -> None:
 
 
 @pytest.mark.parametrize("failing", [0, 2])
-def test_the_first_failure_wins_and_ends_its_siblings(failing: int) -> None:
+def test_the_first_failure_wins_and_ends_its_siblings(failing: int, five_slots: None) -> None:
     barrier, ended = threading.Barrier(3), []
 
     def work(item: int) -> None:

@@ -58,11 +58,12 @@ IMPORT = "python -m pipeline import ~/Downloads/assessment.zip data"
 PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     # set up and run
     "make setup": Make("python -m pip|scripts/make_venv.sh|Nothing to be done"),
-    "make repro": Make("dvc repro"),
+    "make repro": Make("python -m pipeline repro *\n"),
+    "make repro JOBS=4": Make("python -m pipeline repro --jobs 4"),
     "make lint": Make("mypy"),
     "make check": Make('-m "not slow'),
     "make test": Make("python -m pytest"),
-    "make course": Make("pipeline preset course(.|\n)*dvc repro"),
+    "make course": Make("pipeline preset course(.|\n)*pipeline repro"),
     "make sweep": Make("dvc exp run --queue"),
     "make sweep LR=1e-4,1e-3 SCHEDULE=cosine JOBS=4": Make("fusion.lr=1e-4,1e-3' -S 'fusion.schedule=cosine'(.|\n)*4"),
     "source .venv/bin/activate": ProvedBy("test_an_environment_is_made_and_kept"),
@@ -120,6 +121,7 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "WANDB_MODE=disabled make repro": Marked(),
     # what reruns, what repeats
     "dvc status": ProvedBy("test_everything_is_clean_and_a_second_run_does_nothing"),
+    "python -m pipeline repro fusion@late-strided --jobs 2": ProvedBy("test_targets_run_with_their_ancestors_alone"),
     "dvc repro --force --single-item lidar": ProvedBy("test_the_same_run_gives_the_same_bytes"),
     "dvc commit --force prepare": ProvedBy("test_dvc_commit_accepts_the_present_outputs"),
     "dvc commit --force report": ProvedBy("test_dvc_commit_accepts_the_present_outputs"),
@@ -135,6 +137,7 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "python -m benchmarks.tracking --cell late-maxpool --rounds 6": Help(),
     "python -m benchmarks.gpu --cell add-maxpool": Help(),
     "python -m benchmarks.significance": Help(),
+    "python -m benchmarks.schedule --slots 8": Help(),
     # Docker
     "docker build --tag rgb-lidar-cilp .": Marked(),
     "docker build --build-arg BASE_IMAGE=debian:trixie-slim --tag rgb-lidar-cilp .": Marked(),

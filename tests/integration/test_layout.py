@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "render": {"core", "data"},
     "metrics": {"core", "data"},
     "raw": {"core", "config", "data"},
+    "jobs": {"core"},
     "tracking": {"core", "data", "render"},
     "training": {"core", "config", "data", "models", "metrics", "tracking"},
     "transfer": {"core", "data", "models", "metrics"},
@@ -37,7 +38,7 @@ MAY_IMPORT = {
     "report": {"core", "config", "data", "metrics", "render"},
 }
 MAY_IMPORT["tools"] = {*MAY_IMPORT}
-MAY_IMPORT["stages"] = {*MAY_IMPORT} - {"tools"}
+MAY_IMPORT["stages"] = {*MAY_IMPORT} - {"jobs", "tools"}
 MAY_IMPORT["__main__"] = {*MAY_IMPORT} - {"stages"}
 
 

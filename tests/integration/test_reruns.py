@@ -33,6 +33,7 @@ EDITS = {
     "pipeline/config/params.py": set(),
     "pipeline/tracking/wandb_run.py": set(),
     "pipeline/tools/importers/formats/archive.py": set(),
+    "pipeline/jobs/driver.py": set(),
     "pipeline/version.py": set(),
     "stages/labels.py": {"labels"},
 }

@@ -17,38 +17,9 @@ from pipeline.core.errors import PipelineError
 from pipeline.raw.index import Rows, index_folder
 from pipeline.raw.scan import Block, scan_rows
 from support.commands import ROOT
-
-COUNT = "from pipeline.raw.workers import count_workers; print(count_workers())"
-
-
-def in_own_mounts(code: str, mounts: str) -> str:
-    """Run Python code where `mounts` are made that nobody else sees; gives its output."""
-    can = subprocess.run(["unshare", "--mount", "true"], capture_output=True)
-    if can.returncode:
-        pytest.skip("this machine allows no mounts")
-    command = ["unshare", "--mount", "sh", "-ec", f"{mounts}; exec {sys.executable} -c '{code}'"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and not done.stderr, done.stderr
-    return done.stdout
-
+from support.mounts import in_own_mounts
 
 # --- how many
-
-
-def test_workers_are_as_many_as_processors_by_affinity() -> None:
-    one = min(os.sched_getaffinity(0))
-    code = f"import os; os.sched_setaffinity(0, [{one}]); {COUNT}"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert (done.stdout, done.stderr) == ("1\n", "")
-
-
-@pytest.mark.environment
-@pytest.mark.parametrize("quota, expected", [("100000 100000", 1), ("max 100000", 96), ("250000 100000", 3)])
-def test_workers_are_as_many_as_the_cgroups_quota_allows(quota: str, expected: int) -> None:
-    """As under `docker --cpus`, on a host of 96 cores."""
-    mounts = f'mount -t tmpfs none /sys/fs/cgroup; echo "{quota}" > /sys/fs/cgroup/cpu.max'
-    cores = "import os; os.cpu_count = lambda: 96; os.sched_getaffinity = lambda _: set(range(96)); "
-    assert in_own_mounts(cores + COUNT, mounts) == f"{expected}\n"
 
 
 @pytest.mark.environment

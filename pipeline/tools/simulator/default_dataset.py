@@ -5,12 +5,11 @@ a clone without cache, and `dvc data status` takes over a second more (both meas
 """
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import PipelineError
+from pipeline.jobs.repository import open_repo
 from pipeline.tools.simulator.simulate import simulate
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def ensure_default_dataset(folder: Path) -> None:
     Raises PipelineError if they differ: `dvc repro` would take the folder and silently pin it anew. Files that a user
     brought are never changed; only a set that was simulated here and is not the pinned one is removed again.
     """
-    with _open_repo() as repo:
+    with open_repo() as repo:
         output = _read_pin(repo, folder)
         absent = not folder.exists()
         if absent:
@@ -47,26 +46,6 @@ def ensure_default_dataset(folder: Path) -> None:
         f"{folder} has the hash {found}, {folder}.dvc pins {pinned}: to use this folder run `dvc add {folder}`; "
         f"to go back to the pinned set move the folder away"
     )
-
-
-@contextmanager
-def _open_repo() -> Iterator["Repo"]:
-    """Open the DVC repository around the working directory; raises PipelineError if it is none, or not in Git."""
-    from dvc.exceptions import NotDvcRepoError  # slow to import, and only this command needs it
-    from dvc.repo import Repo
-    from dvc.scm import SCMError
-
-    try:
-        repo = Repo()
-    except SCMError:
-        raise PipelineError(
-            "found no Git repository around this folder (a download without its history?); DVC expects one by "
-            "default; run `dvc config --local core.no_scm true` to work without Git, or clone the repository"
-        ) from None
-    except NotDvcRepoError:
-        raise PipelineError("found no folder .dvc here or above; run this in a clone of the repository") from None
-    with repo:
-        yield repo
 
 
 def _read_pin(repo: "Repo", folder: Path) -> "Output":

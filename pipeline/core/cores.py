@@ -1,0 +1,30 @@
+"""What this process may use of the machine: cores, by affinity and cgroup quota, and memory, by cgroup limit."""
+
+from pathlib import Path
+
+import psutil
+
+CGROUP = Path("/sys/fs/cgroup")
+# limit, usage and statistics of a memory cgroup: version 2, then version 1
+MEMORY_FILES = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+
+
+def count_cores() -> int:
+    """Return how many cores this process may use by affinity and by cgroup quota (`docker --cpus`)."""
+    from joblib import cpu_count  # a quarter of a second that a run with nothing to do goes without
+
+    return cpu_count()
+
+
+def available_memory() -> int:
+    """Return the bytes that this process and its children may still take, by the system and by the cgroup's limit."""
+    free = psutil.virtual_memory().available
+    for limit, usage, stat in MEMORY_FILES:
+        if (CGROUP / limit).is_file() and (allowed := (CGROUP / limit).read_text().strip()) != "max":
+            # files in memory count as used, although the kernel drops those it has not touched for a while
+            droppable = dict(line.split() for line in (CGROUP / stat).read_text().splitlines()).get("inactive_file", 0)
+            free = min(free, int(allowed) - int((CGROUP / usage).read_text()) + int(droppable))
+    return max(free, 0)

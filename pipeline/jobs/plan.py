@@ -1,0 +1,162 @@
+"""What DVC would do, stage by stage, so that a driver can do it for several stages at a time.
+
+The steps are those of `dvc.stage.Stage.run` in DVC 3.67, taken apart at the place where it runs the command: remove
+the outputs, look into the run cache, hash the dependencies; then hash the outputs, fill the cache, write dvc.lock.
+The plan holds DVC's lock on the repository from its beginning to its end: nobody else writes dvc.lock meanwhile.
+"""
+
+import logging
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import atomic
+from pipeline.jobs.repository import open_repo
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+    from dvc.stage import Stage
+
+
+class BusyError(PipelineError):
+    """Another process of DVC is at work in the repository."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another `dvc` or `python -m pipeline repro` is at work in this repository; wait until it ends, and run it "
+            "again"
+        )
+
+
+class Command(NamedTuple):
+    """What a stage runs: lines of shell, the folder to run them in, and all variables of the environment."""
+
+    lines: str
+    folder: Path
+    environment: Mapping[str, str]
+
+
+@contextmanager
+def open_plan(targets: Sequence[str]) -> Iterator["Plan"]:
+    """Lock the repository and plan what `dvc repro TARGETS` would look at; without targets every stage of dvc.yaml.
+
+    Raises BusyError if another process of DVC is at work, and PipelineError for every other error of DVC.
+    """
+    from dvc.repo import lock_repo
+
+    logging.getLogger("dvc.progress").setLevel(logging.CRITICAL)  # DVC's bars would write into the driver's
+    with open_repo() as repo, _errors_of_dvc(), lock_repo(repo):
+        yield Plan(repo, targets)
+
+
+class Plan:
+    """The stages of a repository, ancestors first, and the steps of each."""
+
+    def __init__(self, repo: "Repo", targets: Sequence[str]) -> None:
+        from dvc.dvcfile import PROJECT_FILE
+        from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+
+        self.repo = repo
+        self.folder = Path(repo.tmp_dir) / "jobs"  # what a driver leaves for the next one; Git ignores it
+        graph = get_active_graph(repo.index.graph)
+        self.stages: list[Stage] = plan_repro(graph, collect_stages(repo, targets or [PROJECT_FILE]))
+        self.upstream = {stage: set(graph.successors(stage)) for stage in self.stages}
+
+    def settle(self, stage: "Stage") -> str | None:
+        """Return "unchanged", or "restored" if the run cache had the outputs, or None if the stage has to run.
+
+        The outputs of a stage that has to run are deleted. The ancestors of the stage have to be settled or finished.
+        Raises PipelineError for an error of DVC.
+        """
+        from dvc.stage.cache import RunCacheNotFoundError
+
+        with _errors_of_dvc():
+            if not stage.changed():
+                return "unchanged"
+            if not stage.cmd or stage.frozen:  # pinned data, which DVC hashes anew
+                stage.reproduce()
+                stage.dump(update_pipeline=False)
+                return "restored"
+            stage.remove_outs()
+            try:
+                self.repo.stage_cache.restore(stage)
+            except RunCacheNotFoundError:
+                return None
+            self._record(stage)
+            return "restored"
+
+    def begin(self, stage: "Stage", variables: Mapping[str, str]) -> Command:
+        """Hash the dependencies of a stage that is about to run, and return what is to run.
+
+        `variables` join its environment. Raises PipelineError if a dependency is absent.
+        """
+        from dvc.stage.run import prepare_kwargs
+
+        with _errors_of_dvc():
+            stage.save_deps()
+            process = prepare_kwargs(stage, dict(variables))
+        lines = stage.cmd if isinstance(stage.cmd, list) else [stage.cmd]
+        return Command("\n".join(lines), Path(process["cwd"]), process["env"])
+
+    def finish(self, stage: "Stage") -> None:
+        """Record a stage whose command ended well: its hashes in dvc.lock, its outputs in the caches.
+
+        Raises PipelineError if a dependency is no longer that of `begin`, or if an output is absent.
+        """
+        with _errors_of_dvc():
+            if changed := [str(dep) for dep in stage.deps if dep.status()]:
+                raise PipelineError(
+                    f"{', '.join(changed)} changed while the stage ran; its outputs are not recorded; run it again"
+                )
+            self._record(stage)
+
+    def _record(self, stage: "Stage") -> None:
+        uncached = any(not out.use_cache for out in stage.outs if not (out.is_metric or out.is_plot))
+        with self.repo.scm_context(quiet=True):
+            stage.save(run_cache=not uncached)  # as DVC decides it: what lies in the run cache is restored later
+            stage.commit()
+        _write_lock(Path(stage.dvcfile.path).with_suffix(".lock"), stage)
+
+
+def remaining(targets: Sequence[str]) -> list[str]:
+    """Return the stages that `dvc status` would list, without those that always run."""
+    with open_repo() as repo:
+        status = repo.status(list(targets) or None, with_deps=bool(targets))
+    return [name for name, entries in status.items() if entries != ["always changed"]]
+
+
+@contextmanager
+def _errors_of_dvc() -> Iterator[None]:
+    """Raise errors of DVC as PipelineErrors."""
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+
+    try:
+        yield
+    except LockError:
+        raise BusyError from None
+    except (DvcException, OSError) as error:  # of an absent file DVC tells nothing but that
+        raise PipelineError(_explain(error)) from None
+
+
+def _explain(error: BaseException) -> str:
+    """Return the message of an error and of the errors that caused it, on one line."""
+    cause = error.__cause__
+    text = " ".join(str(error).split())
+    return f"{text}: {_explain(cause)}" if cause and str(cause) not in text else text
+
+
+def _write_lock(path: Path, stage: "Stage") -> None:
+    """Write a stage into a dvc.lock, whole or not at all; DVC itself writes into the file, and a kill would cut it."""
+    from dvc.stage.serialize import to_lockfile
+    from dvc.utils.serialize import modify_yaml
+
+    with atomic(path) as part:
+        if path.exists():
+            shutil.copyfile(path, part)
+        with modify_yaml(part) as content:
+            content.setdefault("schema", "2.0")
+            content.setdefault("stages", {}).update(to_lockfile(stage))

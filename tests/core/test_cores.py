@@ -1,0 +1,45 @@
+"""What this process may use of the machine."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from support.commands import ROOT
+from support.mounts import in_own_mounts
+
+COUNT = "from pipeline.core.cores import count_cores; print(count_cores())"
+MEMORY = "from pipeline.core.cores import available_memory; print(available_memory())"
+
+
+def test_cores_count_by_affinity() -> None:
+    one = min(os.sched_getaffinity(0))
+    code = f"import os; os.sched_setaffinity(0, [{one}]); {COUNT}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+@pytest.mark.environment
+@pytest.mark.parametrize(
+    "quota, expected", [("100000 100000", 1), ("max 100000", 96), ("250000 100000", 3), ("200000 100000", 2)]
+)
+def test_cores_count_by_the_cgroups_quota(quota: str, expected: int) -> None:
+    """As under `docker --cpus`, on a host of 96 cores."""
+    mounts = f'mount -t tmpfs none /sys/fs/cgroup; echo "{quota}" > /sys/fs/cgroup/cpu.max'
+    cores = "import os; os.cpu_count = lambda: 96; os.sched_getaffinity = lambda _: set(range(96)); "
+    assert in_own_mounts(cores + COUNT, mounts) == f"{expected}\n"
+
+
+@pytest.mark.environment
+def test_memory_ends_at_the_cgroups_limit() -> None:
+    """As under `docker --memory 1000`: 300 bytes are in use, and the kernel can drop 200 of them."""
+    files = "echo 1000 > /sys/fs/cgroup/memory.max; echo 300 > /sys/fs/cgroup/memory.current"
+    files += '; printf "anon 100\\ninactive_file 200\\n" > /sys/fs/cgroup/memory.stat'
+    assert in_own_mounts(MEMORY, f"mount -t tmpfs none /sys/fs/cgroup; {files}") == "900\n"
+
+
+@pytest.mark.environment
+def test_memory_without_a_limit_is_that_of_the_system() -> None:
+    mounts = "mount -t tmpfs none /sys/fs/cgroup; echo max > /sys/fs/cgroup/memory.max"
+    assert int(in_own_mounts(MEMORY, mounts)) > 2**26
