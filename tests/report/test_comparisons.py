@@ -7,6 +7,7 @@ from pipeline.config.params import Cell
 from pipeline.core.files import read_json, write_json, write_npy
 from pipeline.report.cells import TestSet
 from pipeline.report.fusion.comparisons import (
+    Stress,
     compare_downsampling,
     compare_fusions,
     compare_under_faults,
@@ -14,6 +15,7 @@ from pipeline.report.fusion.comparisons import (
 )
 from pipeline.report.fusion.tables import (
     ablation_table,
+    choice_table,
     comparison_table,
     constant_answers,
     curve_table,
@@ -113,6 +115,17 @@ def test_stress_takes_the_mean_over_severities(runs):
     assert [severity for severity, _ in study.accuracy["rgb_dark"]["late-strided"]] == [0.5, 0.1]
     line = next(line for line in stress_table(study, list(MATRIX)).splitlines() if "rgb-maxpool" in line)
     assert line.count("*") >= 1
+
+
+def test_the_choice_of_a_sensor_is_counted_by_seed():
+    seeds = {"rgb": [1.0, 0.9, 0.5], "late": [0.89, 0.5, 0.5]}
+    by_seed = {fault: seeds for fault in ("rgb_missing", "lidar_missing", "other_shape")}
+    means = {"rgb": {"accuracy": 0.8, "accuracy_ci95": 0.25}, "late": {"accuracy": 0.63, "accuracy_ci95": 0.5}}
+    study = Stress({}, dict.fromkeys(by_seed, means), by_seed, {}, "late", 8, 0.5)
+    assert choice_table(study, ["rgb", "late"]).splitlines()[2:] == [
+        "| rgb | 0.80 ± 0.25 (2 of 3) | 0.80 ± 0.25 (2 of 3) | 0.80 ± 0.25 (2 of 3) |",
+        "| late | 0.63 ± 0.50 (0 of 3) | 0.63 ± 0.50 (0 of 3) | 0.63 ± 0.50 (0 of 3) |",
+    ]
 
 
 def test_constant_answers_on_uneven_classes():

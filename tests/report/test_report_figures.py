@@ -35,7 +35,7 @@ LEVELS = {"chance_top1": 0.01, "course_chance_loss": 3.466, "course_floor_loss":
 NET = pd.DataFrame({"labels": [10, 100], "accuracy": [0.6, 0.9], "ci_half_width": [0.5, 0.05]})
 GRADED = {name: [(0.1, CELL), (0.5, ONE_SEED)] for name in NAMES}
 SINGLE = {name: [(None, CELL)] for name in NAMES}
-STRESS = Stress({"clean": SINGLE, "rgb_dark": GRADED, "rgb_missing": SINGLE}, {}, {}, NAMES[0], 20, 0.5)
+STRESS = Stress({"clean": SINGLE, "rgb_dark": GRADED, "rgb_missing": SINGLE}, {}, {}, {}, NAMES[0], 20, 0.5)
 CURVE = Curve({25: dict.fromkeys(NAMES, CELL), 700: {NAMES[0]: ONE_SEED}}, {}, NAMES[0], 0.5)
 
 DRAW = {

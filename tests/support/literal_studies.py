@@ -45,7 +45,8 @@ def stress(rgb_missing=0.9, lidar_missing=0.52, half=0.05, cells=("late-maxpool"
     severity = {"rgb_dark": 0.5}
     accuracy = {fault: {name: [(severity.get(fault), metrics[fault])] for name in cells} for fault in values}
     means = {fault: dict.fromkeys(cells, metrics[fault]) for fault in values}
-    return Stress(accuracy, means, {}, cells[0], 200, 0.5)
+    by_seed = {fault: dict.fromkeys(cells, [value]) for fault, value in values.items()}
+    return Stress(accuracy, means, by_seed, {}, cells[0], 200, 0.5)
 
 
 def evaluated(top1=0.8, zero_shot=0.9, tuned=0.99, half=0.01, untrained_loss=3.439):

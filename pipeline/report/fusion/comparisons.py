@@ -62,6 +62,7 @@ class Stress:
 
     accuracy: dict[str, dict[str, list[tuple[float | None, Metrics]]]]  # fault -> cell -> by severity
     means: dict[str, dict[str, Metrics]]  # fault -> cell -> accuracy over all severities
+    by_seed: dict[str, dict[str, list[float]]]  # fault -> cell -> the same of every seed
     verdicts: dict[tuple[str, str], Verdict]  # (fault, cell)
     leader: str
     pairs: int
@@ -132,9 +133,13 @@ def compare_under_faults(matrix: Matrix, leader: str) -> Stress:
             rows = [metrics[cell]["accuracy"][place] for place in places]
             accuracy[fault][cell] = [(row["severity"], row) for row in rows]
             scores[fault, cell] = mean_by_scene(correct[places].mean(axis=0), np.arange(pairs) // 2)  # (S, scenes)
-    means: dict[str, dict[str, Metrics]] = {fault: {} for fault in faults}
-    for (fault, cell), score in scores.items():
-        means[fault][cell] = aggregate_seeds([{"accuracy": float(seed.mean())} for seed in score])
+    by_seed = {
+        fault: {cell: [float(seed.mean()) for seed in scores[fault, cell]] for cell in matrix} for fault in faults
+    }
+    means = {
+        fault: {cell: aggregate_seeds([{"accuracy": seed} for seed in seeds]) for cell, seeds in cells.items()}
+        for fault, cells in by_seed.items()
+    }
     verdicts = {
         (fault, cell): verdict
         for fault in faults
@@ -142,4 +147,4 @@ def compare_under_faults(matrix: Matrix, leader: str) -> Stress:
             {name: scores[fault, name] for name in base_cells(matrix)}, leader
         ).items()
     }
-    return Stress(accuracy, means, verdicts, leader, pairs, metrics[leader]["chance"])
+    return Stress(accuracy, means, by_seed, verdicts, leader, pairs, metrics[leader]["chance"])

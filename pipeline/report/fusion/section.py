@@ -33,6 +33,7 @@ from pipeline.report.fusion.tables import (
     ablation_table,
     comparison_table,
     curve_table,
+    choice_table,
     stress_table,
 )
 
@@ -69,6 +70,7 @@ def fusion_section(matrix: Mapping[str, Cell], curve: Curve, test_set: TestSet, 
         },
         "curve_reference": few.reference,
         "stress_table": stress_table(faults, cells),
+        "choice_table": choice_table(faults, cells),
         "stress_pairs": faults.pairs,
         "stress_separated": separated(faults.verdicts),
     }

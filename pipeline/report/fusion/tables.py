@@ -16,6 +16,9 @@ SCORES = {
     "f1": "test F1",
     "ece": "test ECE",
 }
+# where a seed listens to one sensor or to the other, so that a mean of seeds says little by itself
+CHOICES = {"rgb_missing": "no RGB", "lidar_missing": "no LiDAR", "other_shape": "follows RGB"}
+PASSING = 0.9  # accuracy of a seed that has the answer in spite of the fault
 ALL = (*SCORES, *COSTS)
 # what the report prints; runs/compare/ has all columns
 REPORTED = ("accuracy", "val_loss", "ece", "parameters", "seconds_per_epoch")
@@ -110,6 +113,19 @@ def stress_table(study: Stress, cells: Sequence[str]) -> str:
         rows.append(row)
     chance = {"cell": "chance"} | {fault.replace("_", " "): f"{study.chance:.3f}" for fault in study.means}
     return markdown([*rows, chance])
+
+
+def choice_table(study: Stress, cells: Sequence[str]) -> str:
+    """Format a row a cell, a column a fault of CHOICES: mean accuracy with its interval, and how many seeds pass."""
+    rows = []
+    for name in cells:
+        row = {"cell": name}
+        for fault, title in CHOICES.items():
+            seeds = study.by_seed[fault][name]
+            passed = sum(accuracy >= PASSING for accuracy in seeds)
+            row[title] = f"{with_interval(study.means[fault][name], 'accuracy', 2)} ({passed} of {len(seeds)})"
+        rows.append(row)
+    return markdown(rows)
 
 
 def verdict_text(verdict: Verdict) -> str:
