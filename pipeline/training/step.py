@@ -34,10 +34,9 @@ class Step:
         self.model, self.objective, self.batch_fn, self.device = model, objective, batch_fn, device
         self.max_norm = recipe.grad_clip_norm
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        on_gpu = device.type == "cuda"
         # fused Adam reads a float32 on a GPU; on a CPU it computes with a rate of double precision
-        self.lr = torch.zeros((), dtype=torch.float32 if on_gpu else torch.float64, device=device)
-        self.optimizer = torch.optim.Adam(self.parameters, lr=self.lr, fused=True, capturable=on_gpu)
+        self.lr = torch.zeros((), dtype=torch.float32 if device.type == "cuda" else torch.float64, device=device)
+        self.optimizer = torch.optim.Adam(self.parameters, lr=self.lr, fused=True)
 
     def __call__(self, rows: Tensor, lr: float) -> Outcome:
         """Take one step on the batch of `rows` (B,) at learning rate `lr`."""
@@ -100,10 +99,12 @@ class GraphStep:
 
     def _record(self) -> torch.cuda.CUDAGraph:
         """Record a step; its gradients begin as None, so that they lie in the memory of the graph."""
-        self.step.optimizer.zero_grad(set_to_none=True)
-        graph = torch.cuda.CUDAGraph()
+        optimizer, graph = self.step.optimizer, torch.cuda.CUDAGraph()
+        optimizer.zero_grad(set_to_none=True)
+        optimizer.param_groups[0]["capturable"] = True  # Adam asks for it here, and warns of it in an eager step
         with torch.cuda.graph(graph, stream=self.stream):
             self.outcome = self.step.compute(self.rows)
+        optimizer.param_groups[0]["capturable"] = False
         return graph
 
 
