@@ -43,7 +43,7 @@ def setup_device(requested: str = "auto") -> torch.device:
     Raises PipelineError for bfloat16 on a GPU that only emulates it.
     """
     global _requested
-    _requested = PRECISIONS.get(requested)
+    _requested = None if requested == "auto" else PRECISIONS[requested]
     torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # by default GPUs round convolutions to TF32
     torch.use_deterministic_algorithms(True, warn_only=True)
     # a guard against reading memory before it is written, which costs 5% of a step

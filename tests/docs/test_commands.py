@@ -99,7 +99,7 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "dvc params diff": COMPARED,
     "dvc plots diff": COMPARED,
     "dvc exp run -S fusion.lr=3e-4": QUEUED,
-    "dvc exp run -S precision=float32": ProvedBy("test_another_precision_reruns_every_stage_that_computes_with_nets"),
+    "dvc exp run -S precision=float32": Marked(),
     "export ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_CBWR=COMPATIBLE": Marked(),
     "dvc exp show --only-changed --drop '^(runs|data|pipeline|stages)'": QUEUED,
     "python -m pipeline best": QUEUED,
