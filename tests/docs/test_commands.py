@@ -98,7 +98,8 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "dvc params diff": COMPARED,
     "dvc plots diff": COMPARED,
     "dvc exp run -S fusion.lr=3e-4": QUEUED,
-    "dvc exp show --only-changed --drop '^(runs|data|pipeline|stages)'": QUEUED,
+    "dvc exp show --only-changed --keep 'accuracy|top1|zero_shot|tuned' --drop '^(runs|data|pipe|stage)|Created|Exec|State'": QUEUED,
+    "dvc metrics diff --targets runs/fusion/late-strided/metrics.json": COMPARED,
     "python -m pipeline best": QUEUED,
     "git restore params.yaml dvc.lock runs && dvc checkout": ProvedBy(
         "test_going_back_to_the_baseline_keeps_every_other_edit"
