@@ -38,7 +38,8 @@ run:
 sweep: repro
 	dvc exp run --queue -S 'fusion.lr=$(LR)' -S 'fusion.schedule=$(SCHEDULE)' $(WEIGHTS:%=-C %)
 	dvc exp run --run-all --jobs $(or $(JOBS),2)
-	dvc exp show --no-pager --md --only-changed --drop '^(runs|data|pipeline|stages)|Executor|State' --sort-by val_loss
+	dvc exp show --no-pager --md --only-changed --keep 'accuracy|top1|zero_shot|tuned' \
+		--drop '^(runs|data|pipe|stage)|Created|Exec|State' --sort-by val_loss
 	@python -m pipeline best
 
 # presets/course.yaml, full.yaml and published.yaml name the data and the time they need; undo: git restore params.yaml

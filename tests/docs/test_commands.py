@@ -54,6 +54,8 @@ ABSENT = "rm -r data"
 PREDICTED = ProvedBy("test_predict_repeats_evaluate_and_survives_a_broken_file")
 COMPARED = ProvedBy("test_metrics_and_plots_compare_two_revisions")
 QUEUED = ProvedBy("test_a_queue_of_experiments_is_run_listed_compared_and_judged")
+EXP_SHOW = "dvc exp show --only-changed --keep 'accuracy|top1|zero_shot|tuned' "
+EXP_SHOW += "--drop '^(runs|data|pipe|stage)|Created|Exec|State'"
 IMPORT = "python -m pipeline import ~/Downloads/assessment.zip data"
 PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     # set up and run
@@ -101,7 +103,8 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "dvc exp run -S fusion.lr=3e-4": QUEUED,
     "dvc exp run -S precision=float32": Marked(),
     "export ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_CBWR=COMPATIBLE": Marked(),
-    "dvc exp show --only-changed --drop '^(runs|data|pipeline|stages)'": QUEUED,
+    EXP_SHOW: QUEUED,
+    "dvc metrics diff --targets runs/fusion/late-strided/metrics.json": COMPARED,
     "python -m pipeline best": QUEUED,
     "git restore params.yaml dvc.lock runs && dvc checkout": ProvedBy(
         "test_going_back_to_the_baseline_keeps_every_other_edit"

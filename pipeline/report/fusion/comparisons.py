@@ -136,7 +136,7 @@ def compare_under_faults(matrix: Matrix, leader: str) -> Stress:
     by_seed = {
         fault: {cell: [float(seed.mean()) for seed in scores[fault, cell]] for cell in matrix} for fault in faults
     }
-    means = {
+    means: dict[str, dict[str, Metrics]] = {
         fault: {cell: aggregate_seeds([{"accuracy": seed} for seed in seeds]) for cell, seeds in cells.items()}
         for fault, cells in by_seed.items()
     }

@@ -31,9 +31,9 @@ from pipeline.report.fusion.tables import (
     REPORTED,
     REPORTED_ABLATION,
     ablation_table,
+    choice_table,
     comparison_table,
     curve_table,
-    choice_table,
     stress_table,
 )
 
