@@ -23,8 +23,8 @@ HERE = Path(__file__).parent
 NOTES = {
     "steps": "One step of equal nets, on one thread: data, forward, backward, Adam. Ratios are of rounds in turn.",
     "accuracy": "Training until a validation accuracy, of equal nets. The course's schedules are those of 20 epochs.",
-    "retrieval": "The default CILP against the course's nets and loss, which has no temperature and is followed for 8 "
-    "epochs of its 20.",
+    "retrieval": "The default CILP against the course's nets and loss, which has no temperature. The rows have the "
+    "epochs for which it was followed, of 20.",
     "programme": "The steps above of the default's own nets, multiplied by the epochs of the default parameters, and "
     "the course's by 20 epochs a net and 40 of CILP: an estimate. Projector and classifiers are left out on "
     "both sides, and so is what the default trains beyond the course.",
