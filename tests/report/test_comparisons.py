@@ -123,8 +123,8 @@ def test_the_choice_of_a_sensor_is_counted_by_seed():
     means = {"rgb": {"accuracy": 0.8, "accuracy_ci95": 0.25}, "late": {"accuracy": 0.63, "accuracy_ci95": 0.5}}
     study = Stress({}, dict.fromkeys(by_seed, means), by_seed, {}, "late", 8, 0.5)
     assert choice_table(study, ["rgb", "late"]).splitlines()[2:] == [
-        "| rgb | 0.80 ± 0.25 (2 of 3) | 0.80 ± 0.25 (2 of 3) | 0.80 ± 0.25 (2 of 3) |",
-        "| late | 0.63 ± 0.50 (0 of 3) | 0.63 ± 0.50 (0 of 3) | 0.63 ± 0.50 (0 of 3) |",
+        "| rgb    | 0.80 ± 0.25 (2 of 3) | 0.80 ± 0.25 (2 of 3) | 0.80 ± 0.25 (2 of 3) |",
+        "| late   | 0.63 ± 0.50 (0 of 3) | 0.63 ± 0.50 (0 of 3) | 0.63 ± 0.50 (0 of 3) |",
     ]
 
 
