@@ -5,10 +5,11 @@ the outputs, look into the run cache, hash the dependencies; then hash the outpu
 The plan holds DVC's lock on the repository from its beginning to its end: nobody else writes dvc.lock meanwhile.
 """
 
+import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,6 +50,7 @@ def open_plan(targets: Sequence[str]) -> Iterator["Plan"]:
 
     logging.getLogger("dvc.progress").setLevel(logging.CRITICAL)  # DVC's bars would write into the driver's
     with open_repo() as repo, _errors_of_dvc(), lock_repo(repo):
+        _remove_broken_rwlock(Path(repo.tmp_dir) / "rwlock")
         yield Plan(repo, targets)
 
 
@@ -126,6 +128,19 @@ def remaining(targets: Sequence[str]) -> list[str]:
     with open_repo() as repo:
         status = repo.status(list(targets) or None, with_deps=bool(targets))
     return [name for name, entries in status.items() if entries != ["always changed"]]
+
+
+def _remove_broken_rwlock(path: Path) -> None:
+    """Remove DVC's list of files in use if a kill cut it while it was written: DVC then refuses every command.
+
+    DVC writes the list under its lock on the repository, so that whoever holds that lock finds a whole list or the
+    leftover of a process that is gone.
+    """
+    with suppress(FileNotFoundError):
+        try:
+            json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            path.unlink()
 
 
 @contextmanager

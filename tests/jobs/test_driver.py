@@ -142,6 +142,12 @@ def test_a_missing_dependency_fails_its_stage_alone(project: Path) -> None:
         repro()
 
 
+@pytest.mark.parametrize("text", ["", '{"read": '])
+def test_a_list_of_files_in_use_that_a_kill_cut_is_no_obstacle(project: Path, text: str) -> None:
+    (project / ".dvc/tmp/rwlock").write_text(text)
+    assert counts(repro(["first"])) == "stages: 1 run, 0 restored, 0 unchanged"
+
+
 def test_errors_of_dvc_are_errors_of_the_project(project: Path) -> None:
     with pytest.raises(PipelineError, match="nosuch"):
         repro(["nosuch"])
