@@ -30,12 +30,13 @@ def main() -> None:
         bar.update()
         transfer = transfer_section(evaluated, labels, data["chance"], pictures)
         bar.update()
-    text = report_markdown(data, fusion, transfer, len(params.seeds), {"evaluate": evaluated, "labels": labels})
+    seeds = {"fusion": len(params.fusion.seeds), "transfer": len(params.seeds)}
+    text = report_markdown(data, fusion, transfer, seeds, {"evaluate": evaluated, "labels": labels})
     write_text(folder / "report.md", text)
     write_text(folder / "report.html", html(text, folder, TITLE))
     leader = fusion["leader"]
     accuracies = evaluated["accuracies"] | {f"fusion/{leader}": seed_accuracies(leader, test_set)}
-    write_text(folder / "model_card.md", model_cards(leader, params.seeds[0], prepared, accuracies))
+    write_text(folder / "model_card.md", model_cards(leader, params.fusion.seeds[0], params.seeds[0], prepared, accuracies))
     write_json(folder / "summary.json", summary(leader, read_metrics([leader])[leader], evaluated))
     print(f"report: {folder / 'report.html'}")
 

@@ -11,9 +11,16 @@ TITLE = "RGB + LiDAR fusion and CILP: results"
 
 
 def report_markdown(
-    data: dict[str, Any], fusion: dict[str, Any], transfer: dict[str, Any], seeds: int, stages: Mapping[str, Metrics]
+    data: dict[str, Any],
+    fusion: dict[str, Any],
+    transfer: dict[str, Any],
+    seeds: Mapping[str, int],
+    stages: Mapping[str, Metrics],
 ) -> str:
-    """Write the report from the values of its sections; `stages` are metrics that record a precision, by stage."""
+    """Write the report from the values of its sections.
+
+    `seeds` are the numbers of seeds of `fusion` and `transfer`; `stages` are metrics that record a precision, by stage.
+    """
     findings: Iterable[Finding | None] = (*fusion["findings"], *transfer["findings"])
     by_name = dict.fromkeys(OPTIONAL) | {finding.name: finding for finding in findings if finding}
     return render_markdown(

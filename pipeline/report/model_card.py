@@ -13,8 +13,10 @@ from pipeline.report.transfer.nets import FULL, NETS, PROJECTOR_ONLY
 RGB_INPUT, LIDAR_INPUT = "RGBA picture", "LiDAR ranges"
 
 
-def model_cards(cell: str, seed: int, data: Metrics, accuracies: Mapping[str, Sequence[float]]) -> str:
-    """Write the cards of the leading fusion `cell`, the LiDAR net and the RGB classifiers, each the file of `seed`.
+def model_cards(
+    cell: str, cell_seed: int, seed: int, data: Metrics, accuracies: Mapping[str, Sequence[float]]
+) -> str:
+    """Write the cards of the leading fusion `cell`, of `cell_seed`, the LiDAR net and the RGB classifiers, of `seed`.
 
     `data` are the metrics of prepare; `accuracies` holds the accuracy of every seed by net.
     """
@@ -25,8 +27,9 @@ def model_cards(cell: str, seed: int, data: Metrics, accuracies: Mapping[str, Se
         f"classify/{name}": (f"RGB classifier in LiDAR space, {NETS[name]}", RGB_INPUT)
         for name in (PROJECTOR_ONLY, FULL)
     }
+    seeds = {f"fusion/{cell}": cell_seed}
     values = [
-        {"title": title, "input": inputs, "file": checkpoint_path(RUNS / name, seed)}
+        {"title": title, "input": inputs, "file": checkpoint_path(RUNS / name, seeds.get(name, seed))}
         | card_values(read_json(RUNS / name / "metrics.json"), accuracies[name], data)
         for name, (title, inputs) in nets.items()
     ]

@@ -39,7 +39,7 @@ def test_every_deployable_net_has_a_card(tmp_path, monkeypatch):
     for name in NETS:
         (tmp_path / "runs" / name).mkdir(parents=True)
         (tmp_path / "runs" / name / "metrics.json").write_text(json.dumps(METRICS))
-    text = model_cards("late-maxpool", 0, DATA, dict.fromkeys(NETS, [0.98, 1.0]))
+    text = model_cards("late-maxpool", 3, 0, DATA, dict.fromkeys(NETS, [0.98, 1.0]))
     for name in NETS:
         assert f"`runs/{name}/models/seed0.safetensors`" in text
     assert text.count("196 of 200 pairs, 0.9800; 95% interval 0.9497 to 0.9922") == 4

@@ -21,18 +21,19 @@ class Results(NamedTuple):
     cells: dict[str, Metrics]  # cell -> its metrics, in the order of the matrix
     transfer: dict[str, Metrics]  # lidar, cilp, project, classify/projector_only, classify/full
     chance: float  # accuracy of the most frequent class
-    seeds: int
+    seeds: int  # of the transfer
 
 
-def summary_table(cells: Sequence[str]) -> str:
+def summary_table(cells: Sequence[str], cell_seeds: int) -> str:
     """Return the table and the path of the report; raises PipelineError that names what the run still lacks.
 
-    `cells` are the names of the matrix, in its order.
+    `cells` are the names of the matrix, in its order, each trained over `cell_seeds` seeds.
     """
     results = _read_results(cells)
-    spread = f"the mean of {results.seeds} seeds ± the half-width of its 95% interval"
+    seeds = f"{results.seeds}" if results.seeds == cell_seeds else f"{cell_seeds} (cells) or {results.seeds}"
+    spread = f"the mean of {seeds} seeds ± the half-width of its 95% interval"
     rows = _fusion_rows(results.cells) + _transfer_rows(results.transfer, results.chance)
-    return f"{markdown(rows)}\nTest split, {spread if results.seeds > 1 else 'of one seed'}. The report: {PAGE}"
+    return f"{markdown(rows)}\nTest split, {spread if max(results.seeds, cell_seeds) > 1 else 'of one seed'}. The report: {PAGE}"
 
 
 def _read_results(names: Sequence[str]) -> Results:
