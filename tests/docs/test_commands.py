@@ -55,7 +55,7 @@ PREDICTED = ProvedBy("test_predict_repeats_evaluate_and_survives_a_broken_file")
 COMPARED = ProvedBy("test_metrics_and_plots_compare_two_revisions")
 QUEUED = ProvedBy("test_a_queue_of_experiments_is_run_listed_compared_and_judged")
 EXP_SHOW = "dvc exp show --only-changed --keep 'accuracy|top1|zero_shot|tuned' "
-EXP_SHOW += "--drop '^(runs|data|pipe|stage)|Created|Exec|State'"
+EXP_SHOW += "--drop '^(runs|data|pipe|lead|val_|Cre|Exec|[Ss]ta)'"
 IMPORT = "python -m pipeline import ~/Downloads/assessment.zip data"
 PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     # set up and run
