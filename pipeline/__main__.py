@@ -216,7 +216,8 @@ def results() -> None:
     from pipeline.config.params import load_params
     from pipeline.tools.experiments.summary_table import summary_table
 
-    print(summary_table(list(load_params().matrix)))
+    params = load_params()
+    print(summary_table(list(params.matrix), len(params.fusion.seeds)))
 
 
 @app.command()

@@ -36,7 +36,9 @@ def main() -> None:
     write_text(folder / "report.html", html(text, folder, TITLE))
     leader = fusion["leader"]
     accuracies = evaluated["accuracies"] | {f"fusion/{leader}": seed_accuracies(leader, test_set)}
-    write_text(folder / "model_card.md", model_cards(leader, params.fusion.seeds[0], params.seeds[0], prepared, accuracies))
+    write_text(
+        folder / "model_card.md", model_cards(leader, params.fusion.seeds[0], params.seeds[0], prepared, accuracies)
+    )
     write_json(folder / "summary.json", summary(leader, read_metrics([leader])[leader], evaluated))
     print(f"report: {folder / 'report.html'}")
 

@@ -13,9 +13,7 @@ from pipeline.report.transfer.nets import FULL, NETS, PROJECTOR_ONLY
 RGB_INPUT, LIDAR_INPUT = "RGBA picture", "LiDAR ranges"
 
 
-def model_cards(
-    cell: str, cell_seed: int, seed: int, data: Metrics, accuracies: Mapping[str, Sequence[float]]
-) -> str:
+def model_cards(cell: str, cell_seed: int, seed: int, data: Metrics, accuracies: Mapping[str, Sequence[float]]) -> str:
     """Write the cards of the leading fusion `cell`, of `cell_seed`, the LiDAR net and the RGB classifiers, of `seed`.
 
     `data` are the metrics of prepare; `accuracies` holds the accuracy of every seed by net.

@@ -39,6 +39,7 @@ FUSION = {
     "curve_points": {25: 3, 700: 0},
     "curve_reference": "late",
     "stress_table": "",
+    "choice_table": "",
     "stress_pairs": 100,
     "stress_separated": 5,
 }
@@ -65,7 +66,15 @@ def report(fusions=None, samplings=None, faults=None, chain=None, label_study=No
         )
     }
     transfer = TRANSFER | {"findings": (rgb_alone(chain, 0.5), few_labels(label_study), course_mark(chain))}
-    return report_markdown(DATA, fusion, transfer, seeds, {"evaluate": chain, "labels": label_study})
+    return report_markdown(
+        DATA, fusion, transfer, {"fusion": seeds, "transfer": seeds}, {"evaluate": chain, "labels": label_study}
+    )
+
+
+def test_the_report_says_how_many_seeds_a_cell_and_a_chain_have():
+    transfer, seeds = TRANSFER | {"findings": ()}, {"fusion": 10, "transfer": 5}
+    text = report_markdown(DATA, FUSION | {"findings": ()}, transfer, seeds, {"evaluate": evaluated()})
+    assert "Means over 10 seeds a cell, 5 elsewhere, ± the half-width" in text
 
 
 def section(text: str, name: str) -> str:

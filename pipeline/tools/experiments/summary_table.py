@@ -33,7 +33,8 @@ def summary_table(cells: Sequence[str], cell_seeds: int) -> str:
     seeds = f"{results.seeds}" if results.seeds == cell_seeds else f"{cell_seeds} (cells) or {results.seeds}"
     spread = f"the mean of {seeds} seeds ± the half-width of its 95% interval"
     rows = _fusion_rows(results.cells) + _transfer_rows(results.transfer, results.chance)
-    return f"{markdown(rows)}\nTest split, {spread if max(results.seeds, cell_seeds) > 1 else 'of one seed'}. The report: {PAGE}"
+    spread = spread if max(results.seeds, cell_seeds) > 1 else "of one seed"
+    return f"{markdown(rows)}\nTest split, {spread}. The report: {PAGE}"
 
 
 def _read_results(names: Sequence[str]) -> Results:

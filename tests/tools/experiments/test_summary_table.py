@@ -44,7 +44,7 @@ def run(tmp_path, monkeypatch):
 def test_the_best_cells_stand_beside_single_sensors_and_chance(run):
     rows = [
         [word.strip() for word in line.strip("|").split("|")]
-        for line in summary_table(list(CELLS)).splitlines()
+        for line in summary_table(list(CELLS), 2).splitlines()
         if "|" in line
     ]
     table = {name: (test, chance) for name, test, chance in rows[2:]}
@@ -58,7 +58,8 @@ def test_the_best_cells_stand_beside_single_sensors_and_chance(run):
     assert table["CILP, RGB to LiDAR, top-5"] == ("0.9000", "0.0125")
     assert table["RGB in LiDAR space, zero-shot"] == ("0.8100", "0.5000")
     assert table["RGB in LiDAR space, fully tuned"] == ("0.9600", "0.5000")
-    assert "the mean of 2 seeds" in summary_table(list(CELLS)) and summary_table(list(CELLS)).endswith(
+    assert "the mean of 5 (cells) or 2 seeds" in summary_table(list(CELLS), 5)
+    assert "the mean of 2 seeds" in summary_table(list(CELLS), 2) and summary_table(list(CELLS), 2).endswith(
         "The report: runs/report/report.html"
     )
 
@@ -66,10 +67,10 @@ def test_the_best_cells_stand_beside_single_sensors_and_chance(run):
 def test_an_unfinished_run_is_reported_as_one(run):
     (run / "runs" / "report" / "report.html").unlink()
     with pytest.raises(PipelineError, match="runs/report/report.html: not found; run `dvc repro`"):
-        summary_table(list(CELLS))
+        summary_table(list(CELLS), 2)
 
 
 def test_one_seed_is_reported_as_one(run):
     evaluation = {"trained": TRAINED, "accuracies": {"lidar": [0.9]}}
     (run / "runs" / "evaluate" / "metrics.json").write_text(json.dumps(evaluation))
-    assert "Test split, of one seed." in summary_table(list(CELLS))
+    assert "Test split, of one seed." in summary_table(list(CELLS), 1)
