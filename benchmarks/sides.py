@@ -21,15 +21,13 @@ Call = tuple[str, Callable[..., Any], tuple[Any, ...]]  # the side, and what it 
 
 def native_precisions() -> list[str]:
     """Return the precisions of this project that the processor multiplies natively, float32 first."""
-    native = str(device.precision(CPU)).removeprefix("torch.")
+    native = device.precision_name(CPU)
     return ["float32"] if native == "float32" else ["float32", native]
 
 
 def set_precision(name: str) -> None:
     """Set up this process as a stage does, in the precision `name`."""
-    dtype = getattr(torch, name)
-    device.setup_device()
-    setattr(device, "precision", lambda _: dtype)  # noqa: B010
+    device.setup_device(name)
 
 
 class Sides:
