@@ -201,6 +201,8 @@ def test_bfloat16_on_a_gpu_without_it_is_refused(restored, monkeypatch) -> None:
         old.setattr("torch.cuda.is_available", lambda: True)
         old.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: including_emulation)
         old.setattr("torch.cuda.get_device_name", lambda device: "Tesla T4")
+        old.setattr("torch.cuda.get_device_capability", lambda: (7, 5))
+        old.setattr("torch.cuda.get_arch_list", lambda: ["sm_75", "sm_90"])
         with pytest.raises(PipelineError, match="bfloat16, and Tesla T4 does not multiply it.*float32 or auto"):
             setup_device("bfloat16")
         assert setup_device("auto").type == "cuda" and precision_name(torch.device("cuda")) == "float32"

@@ -109,7 +109,7 @@ def test_a_senseless_option_is_refused_before_any_work(tmp_path: Path) -> None:
 def test_params_prints_what_will_run_and_refuses_an_unknown_fusion(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(preset_params("smoke"))
     code, out, _ = pipeline("params", cwd=tmp_path)
-    assert code == 0 and "4 cells: late-maxpool, concat-maxpool, rgb-maxpool, late-strided" in out
+    assert code == 0 and "4 cells of 2 seeds: late-maxpool, concat-maxpool, rgb-maxpool, late-strided" in out
     assert re.search(r"^device: .*, b?float(32|16)$", out, re.M)
     for precision in ("float32", "bfloat16"):
         (tmp_path / "params.yaml").write_text(
@@ -145,7 +145,7 @@ def test_preset_writes_params_with_the_way_back(tmp_path: Path) -> None:
     assert (code, err) == (0, "") and out == "params.yaml: preset course; back: mv params.default.yaml params.yaml\n"
     code, out, err = pipeline("preset", "nope", cwd=tmp_path)
     assert (code, out) == (1, "")
-    assert err == "error: presets/nope.yaml: found no such preset, expected one of course, full, smoke\n"
+    assert err == "error: presets/nope.yaml: found no such preset, expected one of course, full, published, smoke\n"
 
 
 def test_the_version_is_printed() -> None:

@@ -45,7 +45,7 @@ def test_the_documented_steps_give_a_fusion_that_is_trained_and_compared(tmp_pat
     shell(tmp_path, "git init -q . && git add -A && git commit -qm all && python -m pipeline preset smoke")
     cells = {"late-maxpool": {"fusion": "late", "downsample": "maxpool", "epochs": 1}, cell: yaml.safe_load(parts)}
     set_params(tmp_path, matrix=cells, curve__fusions=["late", name])
-    assert f"2 cells: late-maxpool, {cell}" in shell(tmp_path, "python -m pipeline params")
+    assert f"2 cells of 2 seeds: late-maxpool, {cell}" in shell(tmp_path, "python -m pipeline params")
     shell(tmp_path, "python -m pipeline simulate data --scenes 40 && dvc add -q data && dvc repro compare curve")
     rows = (tmp_path / "runs" / "compare" / "fusion.csv").read_text().splitlines()[1:]
     assert sum(cell in row for row in rows) == 1 and len(rows) == 2
