@@ -47,7 +47,8 @@ course full published: $(READY)
 	python -m pipeline preset $@
 	$(MAKE) run
 
-# as many tests at a time as there are cores for this process, by affinity and by the quota of a container; those that need exact clocks run alone
+# as many tests at a time as there are cores for this process, by affinity and by the quota of a container; those that
+# need exact clocks run alone
 test: $(READY) lint
 	python -m pytest -n $(CORES) --dist worksteal -m "not environment"
 	python -m pytest -m environment

@@ -9,8 +9,8 @@ from statistics import median
 from typing import Any
 
 import torch
-from joblib import cpu_count
 
+from pipeline.core.cores import count_cores
 from pipeline.core.files import read_json, write_json, write_text
 from pipeline.tracking.provenance import commit
 
@@ -82,7 +82,7 @@ def describe_run(precision: str) -> dict[str, str]:
     """Return what a measurement holds for: processor, cores, native precision, torch, date and commit."""
     return {
         "processor": _processor(),
-        "cores": str(cpu_count()),
+        "cores": str(count_cores()),
         "native precision": precision,
         "torch": torch.__version__,
         "date": f"{datetime.now(UTC):%Y-%m-%d}",

@@ -30,11 +30,16 @@ def summary_table(cells: Sequence[str], cell_seeds: int) -> str:
     `cells` are the names of the matrix, in its order, each trained over `cell_seeds` seeds.
     """
     results = _read_results(cells)
-    seeds = f"{results.seeds}" if results.seeds == cell_seeds else f"{cell_seeds} (cells) or {results.seeds}"
-    spread = f"the mean of {seeds} seeds ± the half-width of its 95% interval"
     rows = _fusion_rows(results.cells) + _transfer_rows(results.transfer, results.chance)
-    spread = spread if max(results.seeds, cell_seeds) > 1 else "of one seed"
-    return f"{markdown(rows)}\nTest split, {spread}. The report: {PAGE}"
+    return f"{markdown(rows)}\nTest split, {_spread(results.seeds, cell_seeds)}. The report: {PAGE}"
+
+
+def _spread(seeds: int, cell_seeds: int) -> str:
+    """Return over how many seeds the figures are means."""
+    if seeds == cell_seeds == 1:
+        return "of one seed"
+    numbers = f"{seeds}" if seeds == cell_seeds else f"{cell_seeds} (cells) or {seeds}"
+    return f"the mean of {numbers} seeds ± the half-width of its 95% interval"
 
 
 def _read_results(names: Sequence[str]) -> Results:
