@@ -4,6 +4,8 @@ from pathlib import Path
 
 import psutil
 
+# libraries start their threads when they are imported, so that the environment is the one place to limit them
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 CGROUP = Path("/sys/fs/cgroup")
 # limit, usage and statistics of a memory cgroup: version 2, then version 1
 MEMORY_FILES = (

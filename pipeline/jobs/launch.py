@@ -1,7 +1,7 @@
 """Commands of stages as processes of this machine, all of which end with the driver, however it ends."""
 
+import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -11,17 +11,13 @@ from time import monotonic, sleep
 from types import TracebackType
 from typing import NamedTuple
 
+from pipeline.core.cores import ONE_THREAD
+from pipeline.core.errors import PipelineError
+from pipeline.jobs import forkserver
 from pipeline.jobs.plan import Command
 
 SECONDS_TO_END = 3  # after an interruption, to delete what is half-written
-# a process that reads what the driver never writes: the read ends with the driver, and the group with the read
-GUARD = """
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-print("ready", flush=True)
-sys.stdin.read()
-os.killpg(0, signal.SIGKILL)
-"""
+SERVER_KILLED = "the process that starts stages was killed, perhaps for want of memory; run it again"
 
 
 class Ended(NamedTuple):
@@ -35,36 +31,51 @@ class LocalLauncher:
     """Run commands on this machine, in one process group, as a context that leaves no process behind."""
 
     def __init__(self) -> None:
-        self._running: dict[str, subprocess.Popen] = {}
+        self._running: set[str] = set()
+        self._received = b""
 
     def __enter__(self) -> "LocalLauncher":
-        command = [sys.executable, "-I", "-S", "-c", GUARD]
-        self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
-        assert self._guard.stdout is not None
-        self._guard.stdout.readline()  # from now on Ctrl-C leaves the guard alone
+        self._server = subprocess.Popen(
+            [sys.executable, forkserver.__file__],
+            env=os.environ | ONE_THREAD,  # threads do not survive a fork
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=0,
+        )
+        assert self._server.stdin is not None and self._server.stdout is not None
+        self._requests, self._results = self._server.stdin, self._server.stdout
+        self._results.readline()  # from now on Ctrl-C leaves the server alone
+        os.set_blocking(self._results.fileno(), False)
         return self
 
     def start(self, name: str, command: Command, log: Path) -> None:
         """Start a command; its output goes to the file `log`."""
-        with log.open("wb") as output:
-            self._running[name] = subprocess.Popen(
-                ["/bin/sh", "-ec", command.lines],
-                cwd=command.folder,
-                env=command.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                process_group=self._guard.pid,
-            )
+        request = {
+            "name": name,
+            "lines": command.lines,
+            "folder": str(command.folder),
+            "environment": dict(command.environment),
+            "log": str(log),
+        }
+        try:
+            self._requests.write(json.dumps(request).encode() + b"\n")
+            self._requests.flush()
+        except BrokenPipeError:
+            raise PipelineError(SERVER_KILLED) from None
+        self._running.add(name)
 
     def ended(self) -> dict[str, Ended]:
         """Return the commands that have ended since the last call."""
-        ended = {}
-        for name, process in list(self._running.items()):
-            before = _seconds_of_children()
-            if (code := process.poll()) is not None:
-                ended[name] = Ended(code, _seconds_of_children() - before)
-                del self._running[name]
+        with suppress(BlockingIOError):
+            if not (part := os.read(self._results.fileno(), 2**16)):
+                raise PipelineError(
+                    "the process that starts stages was killed, perhaps for want of memory; run it again"
+                )
+            self._received += part
+        *lines, self._received = self._received.split(b"\n")
+        results = [json.loads(line) for line in lines]
+        ended = {result["name"]: Ended(result["code"], result["seconds"]) for result in results}
+        self._running -= set(ended)
         return ended
 
     def __exit__(
@@ -73,16 +84,11 @@ class LocalLauncher:
         """End all that runs: ask first, as Ctrl-C does, then kill the group."""
         with suppress(ProcessLookupError):
             if self._running:
-                os.killpg(self._guard.pid, signal.SIGINT)
+                os.killpg(self._server.pid, signal.SIGINT)
             deadline = monotonic() + SECONDS_TO_END
             while self._running and monotonic() < deadline:
                 sleep(0.05)
-                self.ended()
-            os.killpg(self._guard.pid, signal.SIGKILL)
-        for process in (*self._running.values(), self._guard):
-            process.communicate()
-
-
-def _seconds_of_children() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+                with suppress(PipelineError):
+                    self.ended()
+            os.killpg(self._server.pid, signal.SIGKILL)
+        self._server.communicate()

@@ -16,11 +16,10 @@ from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
+from pipeline.core.cores import ONE_THREAD
 from pipeline.core.errors import PipelineError
 from pipeline.core.slots import count_slots
 
-# libraries start their threads when they are imported, so that the environment is the one place to limit them
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
