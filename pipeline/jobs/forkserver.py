@@ -11,6 +11,7 @@ import os
 import re
 import runpy
 import select
+import shlex
 import signal
 import sys
 from contextlib import suppress
@@ -20,7 +21,7 @@ from typing import Any
 Request = dict[str, Any]  # name, lines, folder, environment, log: see launch.LocalLauncher.start
 READY = b"ready\n"
 # what a fork runs itself; every other command goes to a shell
-STAGE = re.compile(r"python -m (stages\.\w+)((?: [\w@.+-]+)*)")
+STAGE = re.compile(r"""python -m (stages\.\w+)((?: [\w@.+-]+| "\$DVC_STAGE")*)""")
 
 
 def preload() -> None:
@@ -74,7 +75,7 @@ def run(request: Request) -> None:
     if not (stage := STAGE.fullmatch(request["lines"])):
         os.execv("/bin/sh", ["/bin/sh", "-ec", request["lines"]])
     sys.path[0] = request["folder"]
-    sys.argv = [stage[1], *stage[2].split()]
+    sys.argv = [stage[1], *map(os.path.expandvars, shlex.split(stage[2]))]
     runpy.run_module(stage[1], run_name="__main__", alter_sys=True)
 
 

@@ -11,7 +11,7 @@ STAGES = """
 stages:
   write:
     foreach: [first, second]
-    do: {cmd: "python -m stages.write ${item} --loud", deps: [stages], outs: ["${item}.txt"]}
+    do: {cmd: "python -m stages.write ${item} \\"$DVC_STAGE\\"", deps: [stages], outs: ["${item}.txt"]}
 """
 LIBRARY = """
 from pathlib import Path
@@ -42,8 +42,8 @@ def stages(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_library_is_imported_once_for_all_stages(stages: Path) -> None:
     assert repro().startswith("stages: 2 run,")
-    assert (stages / "first.txt").read_text() == "['first', '--loud'] 1 ''"
-    assert (stages / "second.txt").read_text() == "['second', '--loud'] 1 ''"
+    assert (stages / "first.txt").read_text() == "['first', 'write@first'] 1 ''"
+    assert (stages / "second.txt").read_text() == "['second', 'write@second'] 1 ''"
     assert (stages / "imports").read_text() == "imported\n"
     assert (stages / ".dvc/tmp/jobs/logs/write@first.log").read_text() == "written\n"
 
