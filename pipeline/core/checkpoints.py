@@ -20,11 +20,18 @@ from pipeline.version import __version__
 
 
 def save_checkpoint(path: Path, weights: dict, about: dict) -> None:
-    """Save tensors together with `about`: how to rebuild the net, as JSON. The project's version is added to it."""
+    """Save tensors together with `about`: how to rebuild the net, as JSON. The project's version is added to it.
+
+    Raises PipelineError if the disk is full or the folder bars writing.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with atomic(path) as part:
         # one metadata key: safetensors does not promise an order of several, and the bytes should repeat
-        save_file(tensors, part, metadata={"about": json.dumps({"version": __version__} | about, sort_keys=True)})
+        metadata = {"about": json.dumps({"version": __version__} | about, sort_keys=True)}
+        try:
+            save_file(tensors, part, metadata=metadata)
+        except SafetensorError as error:  # of a full disk
+            raise OSError(str(error)) from None
 
 
 def save_checkpoints(folder: Path, models: Mapping[int, Any], about: dict) -> None:
