@@ -12,7 +12,7 @@ from pipeline.config.params import load_params
 from pipeline.core.device import map_seeds, precision_name, setup_device
 from pipeline.core.errors import PipelineError, run_command
 from pipeline.core.files import write_json, write_npy
-from pipeline.core.runs import run_folder
+from pipeline.core.runs import cell_name, run_folder
 from pipeline.data.arrays import load_arrays
 from pipeline.evaluation.cells import restore_cell, score_cell
 from pipeline.evaluation.reproduce import TOLERANCE, assert_precision, assert_reproduced
@@ -22,7 +22,7 @@ from pipeline.metrics.seeds import aggregate_seeds
 
 
 def main(name: str) -> None:
-    params = load_params()
+    params, name = load_params(), cell_name(name)
     device = setup_device(params.precision)
     section, folder = params.stress, run_folder("stress", name)
     assert_precision([f"fusion/{name}"], device)

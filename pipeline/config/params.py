@@ -160,7 +160,7 @@ class Cilp(Training):
     norm: NormName
     hidden_dims: Dims
     embed_dim: PositiveInt
-    temperature: Annotated[PositiveFloat, Field(ge=0.01)]  # a net's never falls lower: models.cilp.MAX_LOGIT_SCALE
+    temperature: Annotated[PositiveFloat, Field(ge=0.01, le=100)]  # a net's never falls lower: models.cilp.MAX_LOGIT_SCALE
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)

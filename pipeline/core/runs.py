@@ -12,6 +12,14 @@ def run_folder(stage: str, cell: str | None = None) -> Path:
     return folder
 
 
+def cell_name(name: str) -> str:
+    """Return the part of a stage's name in DVC, such as `fusion@late-maxpool`, that names the cell: `late-maxpool`.
+
+    A name that a user types has no stage before it, and is returned unchanged.
+    """
+    return name.rpartition("@")[2]
+
+
 def times_folder(folder: Path) -> Path:
     """Return `runs/times/<stage>[/<cell>]` of a run folder `runs/<stage>[/<cell>]`.
 
