@@ -243,7 +243,8 @@ def test_a_loss_that_is_not_finite_names_epoch_step_pairs_and_gradient(spoilt: f
         fit(task, RECIPE, 3, 7, lambda seed, row: logged.append(row["epoch"]))
     found = re.match(
         r"the loss of seed 7 is (nan|inf) and its gradient norm (?:nan|inf) in epoch 2, step (\d) of 3, on "
-        r"rows ([\d, ]+) of runs/prepare/arrays/split.tsv; expected finite numbers; nothing was written, and earlier results stay; lower",
+        r"rows ([\d, ]+) of runs/prepare/arrays/split.tsv; expected finite "
+        r"numbers; nothing was written, and earlier results stay; lower",
         str(refusal.value),
     )
     assert found and logged == [1]
