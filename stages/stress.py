@@ -28,6 +28,10 @@ def main(name: str) -> None:
     assert_precision([f"fusion/{name}"], device)
     data = load_arrays(run_folder("prepare") / "arrays", device)
     scenes = data.scene_pairs("test")
+    if len(scenes) < 2:
+        raise PipelineError(
+            f"runs/prepare/arrays: the test split has {len(scenes)} scene; expected 2 or more; import more"
+        )
     if not 2 <= section.scenes <= len(scenes):
         raise PipelineError(f"params.yaml: stress.scenes is {section.scenes}; expected 2 to {len(scenes)}, all of test")
     scenes = scenes[: section.scenes]
