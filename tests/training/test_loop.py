@@ -226,6 +226,14 @@ def test_a_diverged_training_raises():
     )
 
 
+def test_a_metric_without_bound_is_refused_by_its_name():
+    metrics = {"val_loss": 1.0, "temperature": inf}
+    with pytest.raises(
+        PipelineError, match="^temperature of seed 7 is inf after epoch 1, whose mean gradient norm was"
+    ):
+        fit(line_task(validate=lambda net: metrics), RECIPE, 2, 7, lambda seed, row: None)
+
+
 @pytest.mark.parametrize("spoilt", [nan, inf])
 def test_a_loss_that_is_not_finite_names_epoch_step_pairs_and_gradient(spoilt: float) -> None:
     """The batch of row 6 is spoilt in the second epoch; the first epoch is logged."""
