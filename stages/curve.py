@@ -10,7 +10,7 @@ from pipeline.config.params import load_params
 from pipeline.core.device import build_seeded, precision_name, setup_device
 from pipeline.core.errors import PipelineError, run_command
 from pipeline.core.files import write_json, write_npy
-from pipeline.core.runs import run_folder
+from pipeline.core.runs import cell_name, run_folder
 from pipeline.data.arrays import Batches, load_arrays
 from pipeline.metrics.classification import classification_metrics, majority_accuracy
 from pipeline.metrics.inference import pair_logits
@@ -23,8 +23,12 @@ from pipeline.training.seeds import SeedResult, fit_and_test, make_validate
 from pipeline.training.tracker import Tracker
 
 
-def main(scenes: int) -> None:
-    params = load_params()
+def main(name: str) -> None:
+    params, name = load_params(), cell_name(name)
+    if name not in map(str, params.curve.scenes):
+        points = ", ".join(map(str, params.curve.scenes))
+        raise PipelineError(f"{name}: found no such point in curve.scenes of params.yaml; it has {points}")
+    scenes = int(name)
     device = setup_device(params.precision)
     check_nets(params.fusion.nets)
     section, folder = params.curve, run_folder("curve", str(scenes))

@@ -10,7 +10,7 @@ from pipeline.config.params import load_params
 from pipeline.core.device import build_seeded, setup_device
 from pipeline.core.errors import PipelineError, run_command
 from pipeline.core.files import write_json, write_npy
-from pipeline.core.runs import run_folder
+from pipeline.core.runs import cell_name, run_folder
 from pipeline.data.arrays import Batches, load_arrays
 from pipeline.metrics.classification import classification_metrics, confusion_matrix, majority_accuracy
 from pipeline.metrics.inference import pair_logits
@@ -22,7 +22,7 @@ from pipeline.training.seeds import SeedResult, make_validate, train_over_seeds
 
 
 def main(name: str) -> None:
-    params = load_params()
+    params, name = load_params(), cell_name(name)
     device = setup_device(params.precision)
     if name not in params.matrix:
         raise PipelineError(f"{name}: found no such cell in matrix of params.yaml; it has {', '.join(params.matrix)}")

@@ -12,7 +12,7 @@ from pipeline.config.params import load_params
 from pipeline.core.device import map_seeds, precision_name, setup_device
 from pipeline.core.errors import PipelineError, run_command
 from pipeline.core.files import write_json, write_npy
-from pipeline.core.runs import run_folder
+from pipeline.core.runs import cell_name, run_folder
 from pipeline.data.arrays import load_arrays
 from pipeline.evaluation.cells import restore_cell, score_cell
 from pipeline.evaluation.reproduce import TOLERANCE, assert_precision, assert_reproduced
@@ -22,12 +22,16 @@ from pipeline.metrics.seeds import aggregate_seeds
 
 
 def main(name: str) -> None:
-    params = load_params()
+    params, name = load_params(), cell_name(name)
     device = setup_device(params.precision)
     section, folder = params.stress, run_folder("stress", name)
     assert_precision([f"fusion/{name}"], device)
     data = load_arrays(run_folder("prepare") / "arrays", device)
     scenes = data.scene_pairs("test")
+    if len(scenes) < 2:
+        raise PipelineError(
+            f"runs/prepare/arrays: the test split has {len(scenes)} scene; expected 2 or more; import more"
+        )
     if not 2 <= section.scenes <= len(scenes):
         raise PipelineError(f"params.yaml: stress.scenes is {section.scenes}; expected 2 to {len(scenes)}, all of test")
     scenes = scenes[: section.scenes]

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from pipeline.core.errors import printable
+
 # Keys of params.yaml before version 0.2.0 whose new names are not near by spelling.
 RENAMED = {
     "batch": ("batch_size",),
@@ -20,6 +22,8 @@ RENAMED = {
     "steps": ("min_steps_per_epoch",),
     "warmup": ("warmup_fraction",),
 }
+MAX_VALUE = 200  # characters shown of a value that is refused
+MAX_LINE = 10_000  # characters of all errors together
 MAX_KEYS = 3  # listed of those that share a suggestion
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 NO_SECTION = ("dataclass_type", "dict_type")
@@ -45,7 +49,7 @@ def format_errors(errors: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]
         for error in errors
         if _full_key(error["loc"]) not in (meant if error["type"] == "missing" else unknown)
     ]
-    return "; ".join([*others, *_join(suggestions)])
+    return printable("; ".join([*others, *_join(suggestions)]), MAX_LINE)
 
 
 def _format(error: Mapping[str, Any]) -> str:
@@ -55,10 +59,11 @@ def _format(error: Mapping[str, Any]) -> str:
         return f"{name} is missing: add it"
     if error["type"] in UNKNOWN:
         return f"{name} is not a known key: remove it or fix the spelling"
+    found = printable(repr(error["input"]), MAX_VALUE)
     if error["type"] in NO_SECTION:
-        return f"{name or 'the file'} is {error['input']!r}: expected a section of keys"
+        return f"{name or 'the file'} is {found}: expected a section of keys"
     message = error["msg"].removeprefix("Value error, ")
-    return f"{name} is {error['input']!r}: {message}" if name else message
+    return f"{name} is {found}: {message}" if name else message
 
 
 def _full_key(loc: Sequence[str | int]) -> str:

@@ -20,7 +20,6 @@ from pipeline.config.types import (
     Nets,
     NormName,
     Portions,
-    PositiveFloat,
     PositiveInt,
     PrecisionName,
     Recipe,
@@ -28,6 +27,7 @@ from pipeline.config.types import (
     Seeds,
     Severities,
     Share,
+    Temperature,
     distinct,
 )
 from pipeline.core.errors import PipelineError
@@ -160,7 +160,7 @@ class Cilp(Training):
     norm: NormName
     hidden_dims: Dims
     embed_dim: PositiveInt
-    temperature: Annotated[PositiveFloat, Field(ge=0.01)]  # a net's never falls lower: models.cilp.MAX_LOGIT_SCALE
+    temperature: Temperature
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -246,7 +246,7 @@ def parse_params(text: str, origin: str) -> Params:
     """Return the validated parameters of a YAML text; `origin` names it in errors, as in `load_params`."""
     try:
         return _PARAMS.validate_python(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise PipelineError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise PipelineError(f"{origin}: {format_errors(error.errors(), _PARAMS.json_schema())}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none; 5,000 digits; 5,000 brackets
+        raise PipelineError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from None

@@ -26,13 +26,19 @@ def distinct(values: list) -> list:
     return values
 
 
+MAX_NUMBER = 1_000_000  # of every number: a larger one is a slip of the keyboard, and asks for memory without end
+MAX_SEEDS = 1000  # trainings of one net that lie in memory side by side
+
 # Floats may come as strings: DVC writes 1e-05, which YAML 1.1 does not take for a number.
-PositiveFloat = Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, allow_inf_nan=False)]
-PositiveInt = Annotated[int, Field(strict=True, gt=0)]
-EvenInt = Annotated[int, Field(strict=True, ge=2, multiple_of=2)]
+Finite = Annotated[float, BeforeValidator(refuse_bool), Field(allow_inf_nan=False)]
+PositiveFloat = Annotated[Finite, Field(gt=0, le=MAX_NUMBER)]
+PositiveInt = Annotated[int, Field(strict=True, gt=0, le=MAX_NUMBER)]
+EvenInt = Annotated[int, Field(strict=True, ge=2, le=MAX_NUMBER, multiple_of=2)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
+Seeds = Annotated[list[Seed], Field(min_length=1, max_length=MAX_SEEDS), AfterValidator(distinct)]
 Share = Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, lt=1)]
+# a trained one never falls below its least: models.cilp.MAX_LOGIT_SCALE
+Temperature = Annotated[Finite, Field(ge=0.01, le=100)]
 Dims = list[PositiveInt]
 Severities = Annotated[list[PositiveFloat], Field(min_length=1), AfterValidator(distinct)]
 Portions = Annotated[list[Annotated[PositiveFloat, Field(le=1)]], Field(min_length=1), AfterValidator(distinct)]

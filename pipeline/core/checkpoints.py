@@ -11,20 +11,28 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from pipeline.core.device import Net, build_seeded, to_device
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, printable
 from pipeline.core.files import atomic
 from pipeline.core.runs import checkpoint_path
 from pipeline.version import __version__
 
 
 def save_checkpoint(path: Path, weights: dict, about: dict) -> None:
-    """Save tensors together with `about`: how to rebuild the net, as JSON. The project's version is added to it."""
+    """Save tensors together with `about`: how to rebuild the net, as JSON. The project's version is added to it.
+
+    Raises PipelineError if the disk is full or the folder bars writing.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with atomic(path) as part:
         # one metadata key: safetensors does not promise an order of several, and the bytes should repeat
-        save_file(tensors, part, metadata={"about": json.dumps({"version": __version__} | about, sort_keys=True)})
+        metadata = {"about": json.dumps({"version": __version__} | about, sort_keys=True)}
+        try:
+            save_file(tensors, part, metadata=metadata)
+        except SafetensorError as error:  # of a full disk
+            raise OSError(str(error)) from None
 
 
 def save_checkpoints(folder: Path, models: Mapping[int, Any], about: dict) -> None:
@@ -58,12 +66,23 @@ def restore(path: Path, kind: str, build: Callable[..., Net], device: torch.devi
         raise PipelineError(f"{path}: found a net of kind {about.get('kind')}, expected {kind}; run `dvc repro`")
     try:
         # under the lock of seeded builds: initial weights drawn here must not fall among those of another thread
+        _require_shapes(weights, build, about["net"])
         model = build_seeded(0, lambda: build(**about["net"]))
         model.load_state_dict(weights)
     except PipelineError as error:  # of `build`, which knows no file
         raise PipelineError(
             f"{path}: found a net that cannot be built ({error}); expected a net of this version; run `dvc repro`"
         ) from None
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise PipelineError(f"{path}: weights do not fit the net it names ({error}); run `dvc repro`") from None
     return to_device(model, device).eval()
+
+
+def _require_shapes(weights: Mapping[str, Tensor], build: Callable[..., nn.Module], net: Mapping[str, Any]) -> None:
+    """Raise RuntimeError unless the net has the shapes of `weights`: found without memory, which a file may ask for."""
+    with torch.device("meta"):
+        expected = build(**net).state_dict()
+    for name in {**expected, **weights}:
+        found, needed = (tuple(each[name].shape) if name in each else None for each in (weights, expected))
+        if found != needed:
+            raise RuntimeError(f"{printable(name, 100)} is {found}, expected {needed}")

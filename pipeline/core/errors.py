@@ -25,6 +25,12 @@ def run_command(command: Callable[..., None]) -> None:
     except (PipelineError, OSError) as error:  # OSError names the file of a full disk or a folder that bars writing
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch has no error of its own on a CPU
+            raise
+        reason = str(error).strip().split("\n")[0] or "not even for an error message"
+        print(f"error: out of memory ({reason}); lower batch_size, the widths or the number of seeds", file=sys.stderr)
+        raise SystemExit(1) from None
     except SystemExit as exit_:
         if exit_.code == INTERRUPTED:
             print("error: interrupted; nothing half-done looks whole, run it again", file=sys.stderr)

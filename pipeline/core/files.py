@@ -26,31 +26,53 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary sibling of `path` to write to; it is renamed to `path` only if the block ends well."""
+    """Yield a temporary sibling of `path` to write to; it is renamed to `path` only if the block ends well.
+
+    Raises PipelineError if the disk is full or the folder bars writing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
+    with _name_failures(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        os.close(handle)
+        try:
+            yield Path(name)
+            with suppress(OSError):  # exFAT, CIFS and other mounts have no modes
+                os.chmod(name, 0o644)  # mkstemp makes it private; results are to be shared
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _name_failures(path: Path) -> Iterator[None]:
+    """Raise a failure to write as a PipelineError with `path`: a full disk names no file, and others a hidden one."""
     try:
-        yield Path(name)
-        with suppress(OSError):  # exFAT, CIFS and other mounts have no modes
-            os.chmod(name, 0o644)  # mkstemp makes it private; results are to be shared
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.filename is not None and f".{path.name}." not in str(error.filename):  # of another file
+            raise
+        raise PipelineError(
+            f"{path}: cannot be written ({error.strerror or error}); it is as it was before; "
+            "free space on its disk or make its folder writable, and run it again"
+        ) from None
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Yield a hidden sibling of `folder` to fill; it replaces `folder` only if the block ends well."""
+    """Yield a hidden sibling of `folder` to fill; it replaces `folder` only if the block ends well.
+
+    Raises PipelineError if the disk is full or the parent folder bars writing.
+    """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        shutil.rmtree(folder, ignore_errors=True)
-        os.rename(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with _name_failures(folder):
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            shutil.rmtree(folder, ignore_errors=True)
+            os.rename(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
@@ -58,21 +80,23 @@ def resumable_folder(folder: Path, key: str) -> Iterator[Path]:
     """Yield a hidden sibling as `atomic_folder` does, and leave it after a kill for the next call with an equal `key`.
 
     `key` identifies the content and its sources; leftovers of another key or of a failure are deleted.
+    Raises PipelineError if the disk is full or the parent folder bars writing.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     mark = partial / "key"
-    if not mark.is_file() or mark.read_text() != key:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        write_text(mark, key)
-    try:
-        yield partial
-    except Exception:  # not KeyboardInterrupt: that is to be gone on from
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    mark.unlink()
-    shutil.rmtree(folder, ignore_errors=True)
-    os.rename(partial, folder)
+    with _name_failures(folder):
+        if not mark.is_file() or mark.read_text() != key:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            write_text(mark, key)
+        try:
+            yield partial
+        except Exception:  # not KeyboardInterrupt: that is to be gone on from
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        mark.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(partial, folder)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,6 +1,9 @@
 """Where each run keeps its files."""
 
+import os
 from pathlib import Path
+
+from pipeline.core.errors import PipelineError
 
 RUNS = Path("runs")
 
@@ -10,6 +13,20 @@ def run_folder(stage: str, cell: str | None = None) -> Path:
     folder = RUNS / stage / cell if cell else RUNS / stage
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def require_writable(folder: Path) -> None:
+    """Raise PipelineError if `folder` bars writing: said before a training, not after it."""
+    if folder.exists() and not os.access(folder, os.W_OK):
+        raise PipelineError(f"{folder}: found a folder that bars writing; expected a writable one; change that")
+
+
+def cell_name(name: str) -> str:
+    """Return the part of a stage's name in DVC, such as `fusion@late-maxpool`, that names the cell: `late-maxpool`.
+
+    A name that a user types has no stage before it, and is returned unchanged.
+    """
+    return name.rpartition("@")[2]
 
 
 def times_folder(folder: Path) -> Path:

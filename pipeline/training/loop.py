@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import cos, isfinite, pi
+from math import cos, pi
 from typing import Any
 
 import torch
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from pipeline.config.types import Recipe
 from pipeline.core.device import compute_seconds, make_generator, map_seeds, raise_if_cancelled, to_device
-from pipeline.core.errors import PipelineError
 from pipeline.core.memory import peak_memory, reset_peak_memory
 from pipeline.data.arrays import Batches
 from pipeline.metrics.classification import Metrics, add_prefix
+from pipeline.training.divergence import StepTrace, require_finite_metrics
 from pipeline.training.step import GraphStep, Objective, Step, make_step
 
 EpochMetrics = dict[str, float]
@@ -76,12 +76,13 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitRe
     for epoch in range(epochs):
         start = compute_seconds(device)
         lrs = [lr_at_step(recipe, epoch * steps + step, epochs * steps) for step in range(steps)]
-        train = _train_epoch(task, task.batches.shuffled(generator), take_step, lrs)
+        trace = StepTrace(steps, device)
+        train = _train_epoch(task, task.batches.shuffled(generator), take_step, lrs, trace)
         seconds = compute_seconds(device) - start
+        trace.require_finite(seed, epoch + 1)
         model.eval()
         metrics = {"epoch": epoch + 1, "lr": lrs[-1], **train, **task.validate(model)}
-        if not isfinite(metrics["val_loss"]):
-            raise PipelineError(f"the loss of seed {seed} is {metrics['val_loss']} after epoch {epoch + 1}: lower lr")
+        require_finite_metrics(metrics, seed, epoch + 1)
         metrics |= timing_metrics(seconds, len(task.batches.rows), peak_memory(device))
         history.append(metrics)
         log(seed, metrics)
@@ -116,7 +117,7 @@ def timing_metrics(seconds: float, samples: int, peak_memory_mb: float) -> Epoch
 
 
 def _train_epoch(
-    task: Task, batch_rows: Iterable[Tensor], take_step: Step | GraphStep, lrs: Sequence[float]
+    task: Task, batch_rows: Iterable[Tensor], take_step: Step | GraphStep, lrs: Sequence[float], trace: StepTrace
 ) -> EpochMetrics:
     """Return the mean loss of all samples, each at the step that used its batch, and the mean gradient norm.
 
@@ -130,6 +131,7 @@ def _train_epoch(
     for rows, lr in zip(batch_rows, lrs, strict=True):
         raise_if_cancelled()
         outcome = take_step(rows, lr)
+        trace.add(rows, outcome.loss, outcome.norm)
         norms = norms + outcome.norm  # stays on the device: no wait for it at every step
         total = total + outcome.loss * len(rows)
         if task.train_metrics:

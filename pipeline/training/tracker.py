@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from pipeline.core.device import device_name, precision_name
 from pipeline.core.files import write_text
-from pipeline.core.runs import checkpoint_path, times_folder
+from pipeline.core.runs import checkpoint_path, require_writable, times_folder
 from pipeline.data.arrays import Arrays
 from pipeline.tracking.media import cut_predictions
 from pipeline.tracking.wandb_run import start_run
@@ -37,6 +37,7 @@ class Tracker:
         config: dict[str, Any],
         net: nn.Module | None = None,
     ) -> None:
+        require_writable(folder)
         self.folder = folder
         self.seeds = seeds
         self.rows: dict[int, dict[int, EpochMetrics]] = {}  # epoch -> seed -> row

@@ -1,5 +1,7 @@
 """Metrics of the chain's own nets on a split, defined once for their stages and for `evaluate`."""
 
+from math import inf
+
 from torch import Tensor, nn
 
 from pipeline.data.arrays import Batches, Examples
@@ -26,7 +28,7 @@ def cilp_metrics(model: CILP, batches: Batches, batch_size: int) -> Metrics:
     """
     rgb, lidar = pair_embeddings(model, batches)
     scale, order = float(model.logit_scale.detach()), batches.rows.argsort().cpu()
-    own = contrastive_metrics(rgb, lidar, scale, batch_size) | {"temperature": 1 / scale}
+    own = contrastive_metrics(rgb, lidar, scale, batch_size) | {"temperature": 1 / scale if scale else inf}
     course = add_prefix("course", contrastive_metrics(rgb[order], lidar[order], COURSE_SCALE, COURSE_BATCH_SIZE))
     return own | course | retrieval_metrics(rgb, lidar) | alignment_uniformity(rgb, lidar)
 

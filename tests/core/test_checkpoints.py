@@ -84,3 +84,29 @@ def test_a_net_that_cannot_be_built_is_named_with_its_file(tmp_path: Path) -> No
         f"{path}: found a net that cannot be built (fusion.nets.vote is no fusion over maxpool); "
         "expected a net of this version; run `dvc repro`"
     )
+
+
+LINE = {"in_features": 2, "out_features": 1}
+MISFITS = {
+    "a huge net": (
+        {"weight": torch.zeros(1)},
+        {"in_features": 10**9, "out_features": 10**9},
+        "weight is (1,), expected",
+    ),
+    "another shape": ({"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}, LINE, "weight is (2, 3), expected (1, 2)"),
+    "a weight less": ({"weight": torch.zeros(1, 2)}, LINE, "bias is None, expected (1,)"),
+    "a negative width": ({}, {"in_features": -1, "out_features": 1}, "negative"),
+    "a width that is text": ({}, {"in_features": "$(touch ran)", "out_features": 1}, "weights do not fit"),
+}
+
+
+@pytest.mark.parametrize("weights, net, reason", MISFITS.values(), ids=MISFITS)
+def test_weights_that_do_not_fit_are_refused_before_memory_is_taken(
+    tmp_path: Path, weights: dict, net: dict, reason: str
+) -> None:
+    path = tmp_path / "seed0.safetensors"
+    save_checkpoint(path, weights, {"kind": "line", "net": net})
+    with pytest.raises(PipelineError) as refusal:
+        restore(path, "line", torch.nn.Linear, torch.device("cpu"))
+    assert reason in str(refusal.value) and str(refusal.value).endswith("; run `dvc repro`")
+    assert list(tmp_path.iterdir()) == [path]

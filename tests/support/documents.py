@@ -7,7 +7,7 @@ from typing import NamedTuple
 from support.commands import ROOT
 
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")]
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *ROOT.glob("docs/*.md")]
     + [ROOT / "benchmarks" / "README.md", ROOT / "pretrained" / "README.md"]
 )
 

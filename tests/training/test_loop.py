@@ -1,6 +1,7 @@
 """The one loop: it learns, repeats, keeps the best weights, and leaves frozen ones alone."""
 
-from math import nan
+import re
+from math import inf, nan
 
 import pytest
 import torch
@@ -217,8 +218,54 @@ def test_costs_are_those_of_the_rows():
 
 
 def test_a_diverged_training_raises():
-    with pytest.raises(PipelineError, match="seed 7 is nan after epoch 1: lower lr"):
+    with pytest.raises(PipelineError) as refusal:
         fit(line_task(validate=lambda net: {"val_loss": nan}), RECIPE, 2, 7, lambda seed, row: None)
+    assert re.fullmatch(
+        r"val_loss of seed 7 is nan after epoch 1, whose mean gradient norm was [\d.]+; expected a finite number; "
+        "nothing was written, and earlier results stay; lower lr, or set grad_clip_norm",
+        str(refusal.value),
+    )
+
+
+def test_a_metric_without_bound_is_refused_by_its_name():
+    metrics = {"val_loss": 1.0, "temperature": inf}
+    with pytest.raises(
+        PipelineError, match="^temperature of seed 7 is inf after epoch 1, whose mean gradient norm was"
+    ):
+        fit(line_task(validate=lambda net: metrics), RECIPE, 2, 7, lambda seed, row: None)
+
+
+@pytest.mark.parametrize("spoilt", [nan, inf])
+def test_a_loss_that_is_not_finite_names_epoch_step_pairs_and_gradient(spoilt: float) -> None:
+    """The batch of row 6 is spoilt in the second epoch; the first epoch is logged."""
+    x, logged = torch.linspace(-1, 1, 10).unsqueeze(1), []
+    examples = Examples(x, 2 * x + 1)
+
+    def batch_fn(rows: torch.Tensor) -> Examples:
+        batch = examples.rows(rows)
+        return batch._replace(inputs=torch.where(rows.unsqueeze(1) == 6, spoilt, batch.inputs)) if logged else batch
+
+    task = Task(
+        nn.Linear(1, 1), projection_objective, Batches(batch_fn, torch.arange(10), 4), lambda _: {"val_loss": 0.0}
+    )
+    with pytest.raises(PipelineError) as refusal:
+        fit(task, RECIPE, 3, 7, lambda seed, row: logged.append(row["epoch"]))
+    found = re.match(
+        r"the loss of seed 7 is (nan|inf) and its gradient norm (?:nan|inf) in epoch 2, step (\d) of 3, on "
+        r"rows ([\d, ]+) of runs/prepare/arrays/split.tsv; expected finite "
+        r"numbers; nothing was written, and earlier results stay; lower",
+        str(refusal.value),
+    )
+    assert found and logged == [1]
+    order = list(Batches(batch_fn, torch.arange(10), 4).shuffled(generator_after_an_epoch(7, 10)))
+    first = next(place for place, rows in enumerate(order) if 6 in rows)
+    assert int(found[2]) == first + 1 and found[3] == ", ".join(map(str, order[first].tolist()))
+
+
+def generator_after_an_epoch(seed: int, rows: int) -> torch.Generator:
+    generator = make_generator(seed)
+    torch.randperm(rows, generator=generator)
+    return generator
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing():

@@ -1,0 +1,30 @@
+"""How a command ends: one line for what a user can fix, a traceback for what only a programmer can."""
+
+import pytest
+import torch
+
+from pipeline.core.errors import run_command
+
+
+@pytest.mark.parametrize("fail", [lambda: torch.empty(10**15), lambda: bytearray(10**15)], ids=["torch", "Python"])
+def test_want_of_memory_is_one_line(fail, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["stage"])
+
+    def main() -> None:
+        fail()
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(main)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 1 and line.startswith("error: out of memory (")
+    assert line.endswith("); lower batch_size, the widths or the number of seeds")
+
+
+def test_an_error_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["stage"])
+
+    def main() -> None:
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run_command(main)
