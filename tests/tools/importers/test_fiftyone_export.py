@@ -97,20 +97,65 @@ def test_ranges_are_rebuilt_from_points_and_it_is_noted(raw_folder: Path, tmp_pa
 
 def test_angles_may_lie_beside(raw_folder: Path, tmp_path: Path) -> None:
     exported(raw_folder, tmp_path, by_cloud, {})
-    with pytest.raises(DataError, match="points alone; expected angles"):
+    with pytest.raises(DataError, match="points alone; expected angles .* a simulated set has those of the course's"):
         read(tmp_path)
     for angle in ("azimuth", "zenith"):
         (tmp_path / f"{angle}.npy").write_bytes((raw_folder / f"cubes/{angle}.npy").read_bytes())
     assert set(read(tmp_path)) == set(contents(raw_folder))
 
 
-def test_angles_may_be_given_class_by_class(raw_folder: Path, tmp_path: Path) -> None:
-    info = {f"{angle}_{name}": values for angle, values in angles(raw_folder).items() for name in CLASSES}
+INFO_KEYS = {
+    "azimuth_cubes": lambda angle, name: f"{angle}_{name}",
+    "cubes_azimuth": lambda angle, name: f"{name}_{angle}",
+    "azimuth_cube": lambda angle, name: f"{angle}_{name[:-1]}",
+    "Azimuth Cubes": lambda angle, name: f"{angle} {name}".title(),
+}
+
+
+@pytest.mark.parametrize("key", INFO_KEYS.values(), ids=INFO_KEYS)
+def test_angles_may_be_given_class_by_class(raw_folder: Path, tmp_path: Path, key: Callable[[str, str], str]) -> None:
+    info = {key(angle, name): values for angle, values in angles(raw_folder).items() for name in CLASSES}
     source = open_fiftyone(exported(raw_folder, tmp_path, by_npy, info))
     assert {raw_path: source.read(member) for raw_path, member in source.files.items()} == contents(raw_folder)
-    assert source.display_path("spheres/zenith.npy") == tmp_path / "metadata.json#zenith_spheres"
+    assert source.display_path("spheres/zenith.npy") == tmp_path / f"metadata.json#{key('zenith', 'spheres')}"
     import_dataset(str(tmp_path), tmp_path / "imported")
     assert same(tmp_path / "imported", raw_folder)
+
+
+@pytest.mark.parametrize("outer", ["angle", "class"])
+def test_angles_may_be_in_a_mapping(raw_folder: Path, tmp_path: Path, outer: str) -> None:
+    given = angles(raw_folder)
+    by_angle = {angle: dict.fromkeys(CLASSES, values) for angle, values in given.items()}
+    exported(raw_folder, tmp_path, by_npy, by_angle if outer == "angle" else dict.fromkeys(CLASSES, given))
+    assert read(tmp_path) == contents(raw_folder)
+
+
+def test_angles_of_a_class_count_more_than_those_of_both(raw_folder: Path, tmp_path: Path) -> None:
+    info = {"azimuth": [0.5] * 64, "azimuth_cubes": [0.25] * 64, "zenith": [0.125] * 64}
+    found = read(exported(raw_folder, tmp_path, by_npy, info))
+    first = {name: np.load(io.BytesIO(found[f"{name}.npy"]))[0] for name in ("cubes/azimuth", "spheres/azimuth")}
+    assert first == {"cubes/azimuth": 0.25, "spheres/azimuth": 0.5}
+
+
+def test_an_export_of_windows_comes_in(raw_folder: Path, tmp_path: Path) -> None:
+    exported(raw_folder, tmp_path, by_npy, angles(raw_folder))
+    text = (tmp_path / "samples.json").read_text()
+    (tmp_path / "samples.json").write_text(text.replace("data/", "data\\\\"))
+    assert "data\\\\0000.png" in (tmp_path / "samples.json").read_text()
+    assert read(tmp_path) == contents(raw_folder)
+
+
+def test_an_export_in_a_folder_below_comes_in(raw_folder: Path, tmp_path: Path) -> None:
+    below = tmp_path / "repository/dataset"
+    below.mkdir(parents=True)
+    exported(raw_folder, below, by_npy, angles(raw_folder))
+    import_dataset(str(tmp_path / "repository"), tmp_path / "imported")
+    assert same(tmp_path / "imported", raw_folder)
+    second = tmp_path / "repository/second"
+    second.mkdir()
+    write_export(second, [])
+    with pytest.raises(DataError, match=r"2 FiftyOne data sets, such as .*/dataset and .*/second; expected one; name"):
+        import_dataset(str(tmp_path / "repository"), tmp_path / "again")
 
 
 def test_points_are_placed_by_the_angles_of_their_class(raw_folder: Path, tmp_path: Path) -> None:
@@ -130,7 +175,13 @@ def test_angles_that_differ_between_the_classes_are_refused(raw_folder: Path, tm
 
 
 @pytest.mark.parametrize(
-    "rgb, lidar", [("0003-2.png", "spheres-0003.npy"), ("a.png", "0017.npy"), ("12_7.png", "7.npy")]
+    "rgb, lidar",
+    [
+        ("0003-2.png", "spheres-0003.npy"),
+        ("a.png", "0017.npy"),
+        ("12_7.png", "7.npy"),
+        ("cubes_spheres/3.png", "cube3.npy"),
+    ],
 )
 def test_names_without_a_contradiction_are_a_pair(tmp_path: Path, rgb: str, lidar: str) -> None:
     pair = [sample("a", "rgb", rgb, label={"label": "cube"}, scene=3), sample("a", "lidar", lidar)]

@@ -52,6 +52,11 @@ REFUSED = {
     "no class": (lambda f: write_export(f, [sample("a", "rgb", "0000.png")]), "no such groups"),
     "path up": (path_of("../0000.png"), "the path ../0000.png; expected one inside"),
     "path from the root": (path_of("/etc/0000.png"), "the path /etc/0000.png; expected one inside"),
+    "path up on Windows": (path_of("data\\..\\..\\0000.png"), "the path data/../../0000.png; expected one inside"),
+    "path of a drive": (
+        path_of("C:\\set\\0000.png"),
+        "the path C:/set/0000.png; expected one inside the folder; export",
+    ),
     "path by a link": (linked, "the path out.png; expected one inside"),
     "path that is no text": (path_of("a\0.png"), "expected one inside"),
     "path of half a character": (
@@ -66,7 +71,19 @@ REFUSED = {
     "two sensors": (two_sensors, "spheres/azimuth.npy: found other angles; expected those of"),
     "two scenes of a group": (
         lambda f: write_export(f, [GROUP | {"filepath": "data/0003.png"}, sample("a", "lidar", "data/0017.npy")]),
-        "data/0003.png and data/0017.npy in one group; expected files of one scene",
+        "data/0003.png and data/0017.npy in one group; expected files of one scene and class",
+    ),
+    "two scenes of a group on Windows": (
+        lambda f: write_export(
+            f, [GROUP | {"filepath": "set7\\rgb\\0003.png"}, sample("a", "lidar", "set7\\lidar\\0017.npy")]
+        ),
+        "set7/rgb/0003.png and set7/lidar/0017.npy in one group",
+    ),
+    "two classes of a group by its folders": (
+        lambda f: write_export(
+            f, [GROUP | {"filepath": "cubes/0003.png"}, sample("a", "lidar", "spheres/0003.npy", label=GROUP["label"])]
+        ),
+        "cubes/0003.png and spheres/0003.npy in one group; expected files of one scene and class",
     ),
     "two scenes of a group with a name": (
         lambda f: write_export(
