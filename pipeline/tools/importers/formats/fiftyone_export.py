@@ -90,7 +90,7 @@ def _pair_groups(folder: Path) -> tuple[dict[str, str], list[str]]:
     for sample in read_samples(folder / "samples.json"):
         groups.setdefault(sample.group, []).append(sample)
     files: dict[str, str] = {}
-    unknown, root = 0, folder.resolve()
+    unknown, root = 0, _media_root(folder)
     for samples in groups.values():
         pair = _pair(folder, root, samples)
         unknown += not pair
@@ -155,8 +155,17 @@ def _require_one_scene(folder: Path, rgb: str, lidar: str) -> None:
         raise DataError(Issue("contradiction", folder / "samples.json", found, "files of one scene and class", hint))
 
 
+def _media_root(folder: Path) -> Path:
+    """Return the folder, resolved, that links in an export may lead to: its own, or its repository's in a hub's cache.
+
+    Hugging Face's cache has a folder `snapshots` of links into the folder `blobs` beside it.
+    """
+    homes = (parent.parent for parent in (folder, *folder.parents) if parent.name == "snapshots")
+    return next((home for home in homes if (home / "blobs").is_dir()), folder).resolve()
+
+
 def _require_inside(folder: Path, root: Path, path: str) -> str:
-    """Return a path of samples.json; raises DataError where it leads out of the folder, whose resolved path is root."""
+    """Return a path of samples.json; raises DataError where it leads out of the folder, or by a link out of `root`."""
     parts = PurePosixPath(path)
     try:
         inside = (folder / parts).resolve().is_relative_to(root)
@@ -254,7 +263,7 @@ def _read_cloud(path: Path, angles: list[AngleFile | None]) -> bytes:
         if not match:
             raise not_an_export(path, "no point cloud")
         name = match[1].decode("utf-8", "replace")
-        path = path.parent / _require_inside(path.parent, path.parent.resolve(), name)
+        path = path.parent / _require_inside(path.parent, _media_root(path.parent), name)
     grids = [parse_angle(path, file.content) for file in angles if file]
     if len(grids) < len(ANGLES):
         expected = "angles to place the points by"
