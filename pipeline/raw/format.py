@@ -197,7 +197,9 @@ def _require_png_header(path: Path, content: bytes) -> None:
     header = read_png_header(content)
     if header != FRAME_HEADER:
         code = "mode" if header[:2] == FRAME_HEADER[:2] else "size"
-        raise DataError(Issue(code, path, str(header), str(FRAME_HEADER), "convert or replace it"))
+        add_alpha = "add an opaque alpha channel, as `python -m pipeline import` does to a set"
+        hint = add_alpha if header == FRAME_HEADER._replace(color_type=2) else "convert or replace it"
+        raise DataError(Issue(code, path, str(header), str(FRAME_HEADER), hint))
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -253,7 +254,8 @@ def _angle_issues(folder: Path) -> Iterator[Issue]:
             try:
                 angles.append(read_angle(path))
             except DataError as error:
-                yield from error.args
+                hint = "restore it, or let `python -m pipeline import --known-angles` write the set anew"
+                yield from (replace(issue, hint=hint) if issue.code == "missing" else issue for issue in error.args)
         if len(angles) == len(CLASSES) and not np.array_equal(angles[0], angles[1]):
             hint = "give both the files of one sensor"
             yield Issue("angles-differ", paths[1], "other angles", f"those of {paths[0]}", hint)

@@ -78,6 +78,19 @@ def test_a_planted_fault_is_found(good: Path, planted: faults.Planted) -> None:
     assert f"{expected}: {planted.code}" in format_report(report)
 
 
+@pytest.mark.parametrize(
+    "name, hint",
+    [
+        ("rgb without alpha", "add an opaque alpha channel, as `python -m pipeline import` does to a set"),
+        ("angles missing", "restore it, or let `python -m pipeline import --known-angles` write the set anew"),
+    ],
+)
+def test_the_check_names_the_import_that_completes_a_set(good: Path, name: str, hint: str) -> None:
+    faults.FAULTS[name].plant(good)
+    report = validate_folder(index_folder(good), None)
+    assert [issue.hint for issue in report.errors] == [hint]
+
+
 @pytest.mark.parametrize("name", faults.FAULTS)
 def test_nothing_but_the_planted_fault_is_found(good: Path, name: str) -> None:
     """What a fault entails, as a scene that is then missing elsewhere, is an issue of that scene or folder."""

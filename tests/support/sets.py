@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.raw.format import DataError
 from pipeline.tools.importers.import_dataset import ImportResult, import_dataset
 from pipeline.tools.importers.open_source import open_source
 from pipeline.tools.importers.source import Source
@@ -36,6 +37,20 @@ def same(left: Path, right: Path) -> bool:
 def import_set(source: Path, scenes: int | None = None, seed: int = 0, skip: bool = False) -> ImportResult:
     """Import `tmp_path/in/set` into `tmp_path/data`."""
     return import_dataset(str(source), source.parent.parent / "data", scenes, seed, skip)
+
+
+def refused(folder: Path, **options: bool) -> str:
+    """Return the error message of an import of `tmp_path/in/set`; no file is left, not even a hidden one."""
+    with pytest.raises(DataError) as caught:
+        import_set(folder, **options)
+    assert [each.name for each in folder.parent.parent.iterdir()] == ["in"]
+    return "\n".join(map(str, caught.value.args))
+
+
+def gone(folder: Path, *names: str) -> None:
+    """Remove files of a folder."""
+    for name in names:
+        (folder / name).unlink()
 
 
 def open_measured(path: Path) -> tuple[str, int]:

@@ -51,6 +51,36 @@ def test_the_courses_layout_loads_and_takes_raw_depth(net, tmp_path):
     torch.testing.assert_close(net(depth), expected, rtol=1e-4, atol=1e-4)
 
 
+def prefixed(prefix: str) -> dict[str, torch.Tensor]:
+    return {prefix + name: tensor for name, tensor in course_weights().items()}
+
+
+WRAPPED = {
+    "state_dict": {"state_dict": course_weights(), "epoch": 3, "optimizer": {"state": {}, "param_groups": [{"lr": 1}]}},
+    "model_state_dict": {"epoch": 3, "model_state_dict": course_weights()},
+    "a wrapper in a wrapper": {"checkpoint": {"model": course_weights(), "epoch": 3}},
+    "of DataParallel": prefixed("module."),
+    "of torch.compile": prefixed("_orig_mod."),
+    "of both": prefixed("_orig_mod.module."),
+    "of Lightning": {"state_dict": prefixed("model."), "global_step": 100},
+}
+
+
+@pytest.mark.parametrize("content", WRAPPED.values(), ids=WRAPPED)
+def test_weights_in_a_wrapper_or_behind_a_prefix_are_taken(content, net, tmp_path):
+    torch.save(content, tmp_path / "weights.pt")
+    load_weights(net, tmp_path / "weights.pt")
+    expected = course_weights()
+    assert net.state_dict().keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in net.state_dict().items())
+
+
+def holds_itself() -> dict:
+    content: dict = {"epoch": 3}
+    content["again"] = content
+    return content
+
+
 def without(name: str) -> dict:
     return {key: value for key, value in course_weights().items() if key != name}
 
@@ -75,6 +105,26 @@ BROKEN = {
         r"embedder\.0\.bias holds NaN or infinite values",
     ),
     "a list": ([torch.zeros(1)], "found a list; expected a state_dict"),
+    "two nets": (
+        {"model": course_weights(), "ema": prefixed("module.")},
+        "found weights in model and ema; expected one state_dict; save the right one alone",
+    ),
+    "another net": (
+        {"state_dict": {"conv1.weight": torch.zeros(1)}, "epoch": 3},
+        r"found state_dict, epoch, state_dict\.conv1\.weight; expected a state_dict with embedder\.0\.weight; give the",
+    ),
+    "a key without the prefix of the others": (
+        prefixed("model.") | {"loss.weight": torch.zeros(1)},
+        r"found loss\.weight, which the net does not",
+    ),
+    "a missing key in a wrapper": (
+        {"state_dict": without("embedder.6.bias")},
+        r"embedder\.6\.bias is missing; expected float32 \(200,\)",
+    ),
+    "a key that no terminal should see": (course_weights() | {"\x1b[31m": torch.zeros(1)}, r"found \\x1b\[31m, which"),
+    "a key that is no name": (prefixed("module.") | {7: torch.zeros(1)}, "found 7, which the net does not have"),
+    "nothing": ({}, r"found nothing; expected a state_dict with embedder\.0\.weight"),
+    "a mapping that holds itself": (holds_itself(), "found epoch, again; expected a state_dict"),
     "the module itself": (LidarClassifier([2], [2]), "found pickled objects"),
 }
 

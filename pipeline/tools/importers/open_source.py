@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.raw.format import DataError, Issue
 from pipeline.tools.importers.formats.archive import ARCHIVE_SUFFIXES, UNREADABLE_SUFFIXES, open_archives
-from pipeline.tools.importers.formats.fiftyone_export import open_fiftyone
+from pipeline.tools.importers.formats.fiftyone_export import is_export, open_fiftyone
 from pipeline.tools.importers.formats.folder import list_names, open_folder
 from pipeline.tools.importers.formats.parquet import open_parquet
 from pipeline.tools.importers.hub import download_from_hugging_face, download_from_kaggle
@@ -41,17 +41,22 @@ def _open_path(path: Path, title: str) -> Source:
     else:
         raise DataError(Issue("not-a-file", path, "a pipe, socket or device", FORMS, "name one of these"))
     if source is None:
-        hint = "name the folder or archive that holds them; unpack an archive that lies in an archive"
+        hint = "name the folder or archive that holds them; unpack an archive of a FiftyOne data set or of archives"
         raise DataError(Issue("no-set", path, "no frames", "cubes/rgb/0000.png, cubes/lidar/0000.npy and so on", hint))
     return source
 
 
 def _open_folder(folder: Path, title: str) -> Source | None:
-    """Open a FiftyOne export, else frames, else the parquet files or archives that lie in the folder."""
+    """Open a FiftyOne export, else frames, else what lies in the folder: an export, parquet files or archives."""
     source = open_fiftyone(folder) or open_folder(folder, title)
     if source:
         return source
     paths = [folder / name for name in list_names(folder)]
+    if exports := [path.parent for path in paths if path.name == "samples.json" and is_export(path.parent)]:
+        if len(exports) > 1:
+            found = f"{len(exports)} FiftyOne data sets, such as {exports[0]} and {exports[1]}"
+            raise DataError(Issue("ambiguous", folder, found, "one", "name the folder of the one you mean"))
+        return open_fiftyone(exports[0])
     if shards := [path for path in paths if path.suffix.lower() == ".parquet"]:
         return open_parquet(shards, folder, title)
     for suffixes in (ARCHIVE_SUFFIXES, UNREADABLE_SUFFIXES):  # the latter are refused by name

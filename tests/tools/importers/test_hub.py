@@ -16,6 +16,7 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.tools.importers.open_source import open_source
 from support.commands import ROOT
+from support.fiftyone_exports import sample, write_export
 from support.parquet_files import copy_angles, pair_rows, write_shards
 from support.sets import pack, same
 
@@ -78,6 +79,21 @@ def test_a_repository_of_parquet_shards_comes_in(raw_folder: Path, tmp_path: Pat
     done = run_import("hf:ada/cubes", tmp_path / "data", HF_HOME=str(tmp_path / "hf"), HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr
     assert same(tmp_path / "data", raw_folder)
+
+
+def test_a_repository_of_a_fiftyone_data_set_comes_in(raw_folder: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    shutil.copytree(raw_folder, repository)
+    names = [f"{name}/{file}/{n:04d}" for name in ("cubes", "spheres") for file in ("rgb", "lidar") for n in range(6)]
+    samples = [
+        sample(name.replace("/lidar/", "/rgb/"), name.split("/")[1], name + (".png" if "/rgb/" in name else ".npy"))
+        for name in names
+    ]
+    write_export(repository, samples)
+    cached(repository, tmp_path / "hf")
+    done = run_import("hf:ada/cubes", tmp_path / "data", HF_HOME=str(tmp_path / "hf"), HF_HUB_OFFLINE="1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("FiftyOne data set ") and same(tmp_path / "data", raw_folder)
 
 
 def test_a_repository_outside_the_cache_cannot_be_downloaded_offline(tmp_path: Path) -> None:

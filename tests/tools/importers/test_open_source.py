@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,26 @@ def test_other_letters_and_other_numbers_of_digits_are_understood_and_noted(good
     )
 
 
+def test_names_that_hold_folders_are_understood_and_noted(good: Path, tmp_path: Path) -> None:
+    """As some tools unpack a zip archive of Windows: into one folder of files such as `cubes\\rgb\\0000.png`."""
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for name in contract(good):
+        shutil.copy(good / name, flat / ("set/" + name).replace("/", "\\"))
+    source = open_source(str(flat))
+    assert set(source.files) == contract(good)
+    assert source.notes == (
+        "the set lies in set/",
+        "28 names have \\ between folders, such as set\\cubes\\azimuth.npy",
+    )
+    assert source.read(source.files["cubes/rgb/0003.png"]) == (good / "cubes/rgb/0003.png").read_bytes()
+    good.rename(flat / "set")  # unpacked again, by a tool that makes folders
+    source = open_source(str(flat))
+    assert len(source.files) == 28 and "found twice with equal bytes and read once: 28" in source.notes
+    (flat / "set\\cubes\\rgb\\0003.png").write_bytes(b"other")
+    assert "0003.png: found other bytes than" in refused(flat)
+
+
 def test_litter_is_ignored_and_counted(good: Path) -> None:
     before = contract(good)
     for litter in ("__MACOSX/cubes/rgb/._0000.png", ".DS_Store", "cubes/rgb/._0001.png", "cubes/Thumbs.db"):
@@ -198,6 +219,9 @@ def test_what_holds_no_set_is_refused_in_one_line(tmp_path: Path) -> None:
     assert "notes.txt: found b'nothing '; expected a zip or tar archive" in refused(tmp_path / "notes.txt")
     (tmp_path / "tiny.tar.gz").write_bytes(b"\x1f\x8b")
     assert "expected a whole tar archive" in refused(tmp_path / "tiny.tar.gz")
+    with zipfile.ZipFile(tmp_path / "fiftyone.zip", "w") as file:
+        file.writestr("samples.json", "{}")
+    assert "unpack an archive of a FiftyOne data set" in refused(tmp_path / "fiftyone.zip")
     os.mkfifo(tmp_path / "pipe")
     assert "found a pipe" in refused(tmp_path / "pipe")
 

@@ -115,6 +115,14 @@ BROKEN = {
         ],
         f"{PLACE}:row 3: found 0003.png and 0017.npy in one row; expected files of one scene",
     ),
+    "two classes": (
+        lambda t: [
+            row
+            | {"lidar": {"bytes": b"x", "path": "spheres/0003.npy"}, "image": row["image"] | {"path": "cubes/3.png"}}
+            for row in t
+        ],
+        f"{PLACE}:row 0: found cubes/3.png and spheres/0003.npy in one row; expected files of one scene and class",
+    ),
     "scene without number": (lambda t: [row | {"scene": "x"} for row in t], "row 0: found the scene 'x'"),
 }
 

@@ -59,6 +59,15 @@ def test_an_archive_comes_in_byte_for_byte(raw_folder: Path, tmp_path: Path, mod
     assert same(tmp_path / "data", raw_folder)
 
 
+def test_backslashes_between_folders_are_understood_and_noted(raw_folder: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "set.tar.gz", "w:gz") as archive:
+        for path in sorted(raw_folder.rglob("*.*")):
+            archive.add(path, ".\\" + path.relative_to(raw_folder).as_posix().replace("/", "\\"))
+    note = "28 names have \\ between folders, such as .\\cubes\\azimuth.npy"
+    assert import_dataset(str(tmp_path / "set.tar.gz"), tmp_path / "data").notes == [note]
+    assert same(tmp_path / "data", raw_folder)
+
+
 def test_several_archives_in_a_folder_are_one_set(raw_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("cubes", "spheres"):
@@ -162,10 +171,12 @@ HOSTILE = {
     "absolute": (member("/tmp/evil.png"), "/tmp/evil.png: found a name that leads out"),
     "above": (member("../../evil.png"), "evil.png: found a name that leads out"),
     "above in the middle": (member("cubes/../../rgb/0000.png"), "found a name that leads out"),
+    "above by backslashes": (member("cubes\\..\\..\\evil.png"), "found a name that leads out"),
+    "server": (member("\\\\server\\evil.png"), "found a name that leads out"),
     "drive": (member("C:evil.png"), "found a name that leads out"),
     "link": (
         member("cubes/rgb/9999.png", content=b"", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
-        "9999.png: found a link",
+        "9999.png: found a link; expected files and folders; pack what the links lead to: `tar -h`",
     ),
     "hard link": (
         member("cubes/rgb/9999.png", content=b"", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
@@ -206,6 +217,17 @@ def test_a_frame_that_declares_a_large_size_is_not_read(raw_folder: Path, tmp_pa
     for scene, found in (("0006", "1,048,577 bytes; expected at most 1,048,576"), ("0007", "0 bytes")):
         with pytest.raises(DataError, match=f"{scene}.png: found {found}"):
             source.read(source.files[f"cubes/rgb/{scene}.png"])
+
+
+def test_frames_without_end_do_not_fill_the_disk(
+    raw_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = sum(path.stat().st_size for path in raw_folder.rglob("*.*"))
+    pack_tar(tmp_path / "set.tar", raw_folder)
+    monkeypatch.setattr("pipeline.tools.importers.formats.tar_archive.MAX_FRAMES_BYTES", size)
+    assert len(open_source(str(tmp_path / "set.tar")).files) == 28
+    monkeypatch.setattr("pipeline.tools.importers.formats.tar_archive.MAX_FRAMES_BYTES", size - 1)
+    assert f"set.tar: found frames of over {size - 1:,} bytes; expected one data set" in refused(tmp_path / "set.tar")
 
 
 def headers(count: int, type: bytes, size: int) -> bytes:

@@ -4,10 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from pipeline.core.errors import printable
 from pipeline.raw.format import FILE_KINDS, DataError, Issue
 from pipeline.tools.importers.formats.archive_member import Member, member_issue
-from pipeline.tools.importers.formats.locate import locate
+from pipeline.tools.importers.formats.locate import locate, note_backslashes
 from pipeline.tools.importers.formats.tar_archive import TarArchive, is_tar
 from pipeline.tools.importers.formats.zip_archive import ZipArchive
 from pipeline.tools.importers.source import Source, compute_fingerprint
@@ -34,7 +33,6 @@ def open_archives(paths: list[Path], home: Path, title: str) -> Source | None:
         raise DataError(Issue("too-many", home, f"{len(paths):,} archives", f"at most {MAX_ARCHIVES}", hint))
     members: dict[str, tuple[Archive, Member]] = {}  # by their names in the source
     tree: dict[str, str] = {}
-    backslashes: list[str] = []
     for path in paths:
         archive = _open_archive(path)
         prefix = f"{_stem(path)}/" if len(paths) > 1 else ""
@@ -43,23 +41,20 @@ def open_archives(paths: list[Path], home: Path, title: str) -> Source | None:
             first = tree.setdefault(prefix + member.path, name)
             _require_equal(path, member, members.get(first, (archive, member))[1], first)
             members[first] = archive, member
-            backslashes += [member.name] if "\\" in member.name else []
 
     def read(name: str) -> bytes:
         archive, member = members[name]
         return archive.read(member)
 
     whole = paths[0] if len(paths) == 1 else home
-    layout = locate(tree, read, lambda name: home / name if name else whole)
+    layout = locate({name: path for path, name in tree.items()}, read, lambda name: home / name if name else whole)
     if layout is None:
         return None
-    notes = list(layout.notes)
-    if backslashes:
-        notes.append(f"{len(backslashes):,} names have \\ between folders, such as {printable(backslashes[0])}")
+    notes = (*layout.notes, *note_backslashes(member.name for _, member in members.values()))
     members = {name: members[name] for name in layout.files.values()}
     facts = ((raw_path, members[name][1].checksum, members[name][1].size) for raw_path, name in layout.files.items())
     prefix = "" if home == Path() else f"{home}{os.sep}"
-    return Source(title, layout.files, read, compute_fingerprint(facts), tuple(notes), prefix)
+    return Source(title, layout.files, read, compute_fingerprint(facts), notes, prefix)
 
 
 def _open_archive(path: Path) -> Archive:

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.raw.format import MAX_BYTES, DataError, Issue
+from pipeline.tools.importers.formats.locate import with_slashes
 
 MAX_MEMBERS = 100_000  # a whole set has 40,004, and as many again in __MACOSX
 MAX_RATIO = 200  # unpacked to packed bytes; a simulated set packs 28 to 1 as zip and 42 to 1 as tar.bz2
 MAX_ISSUES = 1000  # collected from one archive
 MAX_NAME_LENGTH = 300  # characters of a member's name in a message
 REPACK_HINT = "pack the set again, from its own folder"
+LINK_HINT = "pack what the links lead to: `tar -h`, or `zip` without `-y`"
 
 
 class Member(NamedTuple):
@@ -25,7 +27,7 @@ class Member(NamedTuple):
     @property
     def path(self) -> str:
         """Return the name with `/` between folders and without the `./` that bsdtar writes."""
-        return "/".join(part for part in re.split(r"[/\\]", self.name) if part not in ("", "."))
+        return "/".join(part for part in with_slashes(self.name).split("/") if part not in ("", "."))
 
 
 def member_issue(path: Path, name: str | None, code: str, found: str, expected: str, hint: str) -> Issue:
@@ -37,7 +39,7 @@ def check_name(path: Path, name: str) -> Iterator[Issue]:
     """Yield an issue for a member's name that an honest archive does not hold."""
     if not name:
         yield member_issue(path, name, "path", "a member without a name", "names", REPACK_HINT)
-    elif name.startswith(("/", "\\")) or re.match("[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
+    elif name.startswith(("/", "\\")) or re.match("[A-Za-z]:", name) or ".." in with_slashes(name).split("/"):
         yield member_issue(path, name, "path", "a name that leads out of the archive", "names inside", REPACK_HINT)
     elif "\0" in name:
         found = f"the name {name[:MAX_NAME_LENGTH]!r}"

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.core.sensors import ANGLES, CLASSES, IMAGE_SIZE
+from pipeline.core.sensors import ANGLES, CLASS_NAMES, CLASSES, IMAGE_SIZE
 from pipeline.raw.format import DataError, Issue, parse_angle, parse_depth, read_bytes
 from pipeline.render.images import from_camera_view
 from pipeline.tools.importers.formats.fiftyone_samples import Sample, not_an_export, read_samples
-from pipeline.tools.importers.formats.locate import numbers_differ
+from pipeline.tools.importers.formats.locate import files_differ
 from pipeline.tools.importers.formats.pointcloud import depth_from_points, read_pcd
 from pipeline.tools.importers.source import Source, compute_fingerprint, file_stamp, npy_bytes
 
@@ -36,18 +36,22 @@ class AngleFile(NamedTuple):
     content: bytes
 
 
+def is_export(folder: Path) -> bool:
+    """Return whether a folder holds the two files of a FiftyOneDataset."""
+    return all((folder / name).is_file() for name in ("metadata.json", "samples.json"))
+
+
 def open_fiftyone(folder: Path) -> Source | None:
     """Return the pairs of a FiftyOneDataset folder; None if the folder is not one.
 
     A pair is a group with a PNG picture (slice `rgb`, or the only one) and ranges: a heatmap `depth`, an .npy file, or
     a point cloud. Its class is a classification, tag or part of a path that names cubes or spheres; its scene is the
-    field `scene`, else the first number in the picture's name. Its sensor's angles are in the data set's info as
-    `azimuth` and `zenith` or, class by class, as `azimuth_cubes` and so on; else they are files beside it. Raises
-    DataError for an export without pairs.
+    field `scene`, else the first number in the picture's name. Its sensor's angles are in the data set's info (see
+    `_find_angles`), else they are files beside it. Raises DataError for an export without pairs.
     """
-    if not all((folder / name).is_file() for name in ("metadata.json", "samples.json")):
+    if not is_export(folder):
         return None
-    info = _read_info(folder / "metadata.json")
+    info = _flatten(_read_info(folder / "metadata.json"))
     files, notes = _pair_groups(folder)
     angles = _read_angles(folder, info)
     read = _reader(folder, files, angles, camera_view=bool(info.get("depth_turned")))
@@ -72,13 +76,21 @@ def _read_info(path: Path) -> dict[str, Any]:
     return info if isinstance(info, dict) else {}
 
 
+def _flatten(info: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a mapping and, under `key.inner`, those of the mappings in it."""
+    inner = [
+        (f"{key}.{name}", value) for key in info if isinstance(info[key], dict) for name, value in info[key].items()
+    ]
+    return dict(inner) | {key: value for key, value in info.items() if not isinstance(value, dict)}
+
+
 def _pair_groups(folder: Path) -> tuple[dict[str, str], list[str]]:
     """Return raw path -> member of all groups, and notes; raises DataError for no pairs and for two of one name."""
     groups: dict[str, list[Sample]] = {}
     for sample in read_samples(folder / "samples.json"):
         groups.setdefault(sample.group, []).append(sample)
     files: dict[str, str] = {}
-    unknown, root = 0, folder.resolve()
+    unknown, root = 0, _media_root(folder)
     for samples in groups.values():
         pair = _pair(folder, root, samples)
         unknown += not pair
@@ -137,20 +149,30 @@ def _find_lidar(samples: list[Sample]) -> Sample | None:
 
 
 def _require_one_scene(folder: Path, rgb: str, lidar: str) -> None:
-    """Raise DataError for a picture and ranges whose names hold different numbers: two listings joined unsorted."""
-    if numbers_differ(rgb, lidar):
-        found, hint = f"{rgb} and {lidar} in one group", "join the files by their numbers and export again"
-        raise DataError(Issue("contradiction", folder / "samples.json", found, "files of one scene", hint))
+    """Raise DataError for a picture and ranges whose paths name different scenes: two listings joined unsorted."""
+    if files_differ(rgb, lidar):
+        found, hint = f"{rgb} and {lidar} in one group", "join the files by class and number and export again"
+        raise DataError(Issue("contradiction", folder / "samples.json", found, "files of one scene and class", hint))
+
+
+def _media_root(folder: Path) -> Path:
+    """Return the folder, resolved, that links in an export may lead to: its own, or its repository's in a hub's cache.
+
+    Hugging Face's cache has a folder `snapshots` of links into the folder `blobs` beside it.
+    """
+    homes = (parent.parent for parent in (folder, *folder.parents) if parent.name == "snapshots")
+    return next((home for home in homes if (home / "blobs").is_dir()), folder).resolve()
 
 
 def _require_inside(folder: Path, root: Path, path: str) -> str:
-    """Return a path of samples.json; raises DataError where it leads out of the folder, whose resolved path is root."""
+    """Return a path of samples.json; raises DataError where it leads out of the folder, or by a link out of `root`."""
     parts = PurePosixPath(path)
     try:
         inside = (folder / parts).resolve().is_relative_to(root)
     except (ValueError, OSError, RuntimeError):  # text that no file system accepts, or a link to itself
         inside = False
-    if not inside or parts.is_absolute() or ".." in parts.parts or SEPARATOR in path:
+    outside = not inside or parts.is_absolute() or ".." in parts.parts or re.match("[A-Za-z]:", path)
+    if outside or SEPARATOR in path:
         hint = "export it again with export_media=True"
         raise DataError(Issue("outside", folder / "samples.json", f"the path {path}", "one inside the folder", hint))
     return path
@@ -164,11 +186,18 @@ def _read_angles(folder: Path, info: dict[str, Any]) -> dict[str, AngleFile]:
     files = {}
     for angle in ANGLES:
         shared = _read_angle_file(folder, angle)
-        for name in CLASSES:
-            key = next((key for key in (f"{angle}_{name}", angle) if key in info), None)
+        for label, name in enumerate(CLASSES):
+            key = _find_angles(info, angle, label)
             if file := _encode_angles(folder, info, key) if key else shared:
                 files[f"{name}/{angle}.npy"] = file
     return files
+
+
+def _find_angles(info: dict[str, Any], angle: str, label: int) -> str | None:
+    """Return the key of an angle for one class: of its own, such as `azimuth_cubes` or `cube.azimuth`, else of both."""
+    words = {key: set(re.findall("[a-z]+", key.lower())) for key in info}
+    wanted = {angle, CLASSES[label]}, {angle, CLASS_NAMES[label]}, {angle}
+    return next((key for each in wanted for key in info if words[key] == each), None)
 
 
 def _encode_angles(folder: Path, info: dict[str, Any], key: str) -> AngleFile:
@@ -234,9 +263,10 @@ def _read_cloud(path: Path, angles: list[AngleFile | None]) -> bytes:
         if not match:
             raise not_an_export(path, "no point cloud")
         name = match[1].decode("utf-8", "replace")
-        path = path.parent / _require_inside(path.parent, path.parent.resolve(), name)
+        path = path.parent / _require_inside(path.parent, _media_root(path.parent), name)
     grids = [parse_angle(path, file.content) for file in angles if file]
     if len(grids) < len(ANGLES):
-        expected, hint = "angles to place the points by", "put azimuth.npy and zenith.npy beside metadata.json"
+        expected = "angles to place the points by"
+        hint = "put azimuth.npy and zenith.npy beside metadata.json; a simulated set has those of the course's LiDAR"
         raise DataError(Issue("no-angles", path, "points alone", expected, hint))
     return npy_bytes(depth_from_points(path, read_pcd(path, read_bytes(path)), *grids))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pipeline.core.sensors import CLASS_NAMES, CLASSES
 from pipeline.raw.format import DataError, Issue
+from pipeline.tools.importers.formats.locate import with_slashes
 
 CHUNK_BYTES = 1 << 20  # read at a time
 MAX_SAMPLES = 1_000_000
@@ -32,13 +33,13 @@ def read_samples(path: Path) -> Iterator[Sample]:
             hint = "export a part of them"
             raise DataError(Issue("too-many", path, f"over {MAX_SAMPLES:,} samples", "fewer", hint))
         try:
-            group = fields["group"]
+            group, file = fields["group"], with_slashes(str(fields["filepath"]))  # Windows exports have `\\`
             scene, tags = fields.get("scene"), fields.get("tags") or []
             yield Sample(
                 str(group["_id"]),
                 str(group["name"]),
-                str(fields["filepath"]),
-                _label(fields, [str(tag) for tag in tags]),
+                file,
+                _label(fields, [*map(str, tags), *PurePosixPath(file).parts]),
                 scene if isinstance(scene, int) else None,
                 (start, stop) if fields.get("depth") else None,
             )
@@ -73,12 +74,15 @@ def _read_objects(path: Path) -> Iterator[tuple[int, int, dict]]:
             text, position = text[length:], position + length
 
 
-def _label(fields: dict[str, Any], tags: list[str]) -> int | None:
-    """Return the class that a sample names. A field with a confidence is a net's prediction and does not count."""
+def _label(fields: dict[str, Any], words: list[str]) -> int | None:
+    """Return the class that a sample's fields name, else its `words`: tags and parts of its path.
+
+    A field with a confidence is a net's prediction and does not count.
+    """
     others = [name for name in fields if name not in LABEL_FIELDS and not name.startswith("prediction")]
     labels = [fields[name] for name in (*LABEL_FIELDS, *others) if isinstance(fields.get(name), dict)]
     names = [label.get("label") for label in labels if label.get("confidence") is None]
-    for word in (*names, *tags, *PurePosixPath(str(fields.get("filepath"))).parts):
+    for word in (*names, *words):
         for label in range(len(CLASSES)):
             if str(word).lower() in (CLASSES[label], CLASS_NAMES[label]):
                 return label

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.core.sensors import CLASSES, SENSORS
 from pipeline.raw.format import DataError, Issue, read_bytes
-from pipeline.tools.importers.formats.locate import locate
+from pipeline.tools.importers.formats.locate import locate, note_backslashes, with_slashes
 from pipeline.tools.importers.source import Source, compute_fingerprint, file_stamp
 
 MAX_FILES = 500_000  # a whole set has 40,004; the root of a disk is refused
@@ -15,14 +15,16 @@ LAYOUT_NAMES = {*CLASSES, *SENSORS}
 
 def open_folder(folder: Path, title: str) -> Source | None:
     """Return the set that lies in a folder at any depth; None where no frame does. Raises DataError, see `locate`."""
-    tree = {name: name for name in list_names(folder)}
-    layout = locate(tree, lambda name: read_bytes(folder / name), lambda name: folder / name)
+    paths = {name: with_slashes(name) for name in list_names(folder)}  # an archive of Windows may be unpacked into one
+    layout = locate(paths, lambda name: read_bytes(folder / name), lambda name: folder / name)
     if layout is None:
         return None
     stamps = (file_stamp(folder / name) for name in layout.files.values())
     fingerprint = compute_fingerprint([str(folder.resolve()), *zip(layout.files.items(), stamps, strict=True)])
-    prefix = f"{folder}{os.sep}"
-    return Source(title, layout.files, lambda name: read_bytes(folder / name), fingerprint, tuple(layout.notes), prefix)
+    notes = (*layout.notes, *note_backslashes(layout.files.values()))
+    return Source(
+        title, layout.files, lambda name: read_bytes(folder / name), fingerprint, notes, prefix=f"{folder}{os.sep}"
+    )
 
 
 def list_names(folder: Path) -> Iterator[str]:

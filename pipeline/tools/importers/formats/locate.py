@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from pipeline.core.errors import printable
-from pipeline.core.sensors import CLASSES, SENSORS
+from pipeline.core.sensors import CLASS_NAMES, CLASSES, SENSORS
 from pipeline.raw.format import DataError, Issue
 
 CLASS_FOLDER = rf"(?P<folder>(?:.*/)?(?P<name>{'|'.join(CLASSES)}))"  # the last folder of such a name counts
@@ -35,6 +35,7 @@ class RawFile(NamedTuple):
     class_folder: str  # the folder of its class, as it is spelt
     class_name: str
     path: str
+    member: str
     nested: bool  # lies in lidar/lidar or rgb/rgb
 
     @property
@@ -43,53 +44,66 @@ class RawFile(NamedTuple):
         return self.raw_path.count("/") == 2
 
 
-def locate(tree: Mapping[str, str], read: Callable[[str], bytes], display: Callable[[str], Path]) -> Layout | None:
-    """Return the one set in a tree of paths; None where no path is a frame.
+def locate(paths: Mapping[str, str], read: Callable[[str], bytes], display: Callable[[str], Path]) -> Layout | None:
+    """Return the one set among the members of a source; None where no path is a frame.
 
-    `tree` maps a path, `/` between names, to its member in the source; `read` returns the bytes of a member, `display`
-    its path for messages ("": the source as a whole). Raises DataError for more than one set, for two names of one
-    frame, and for a frame that occurs twice with different bytes.
+    `paths` maps a member to its path, `/` between names; `read` returns the bytes of a member, `display` its path for
+    messages ("": the source as a whole). Raises DataError for more than one set, for two names of one frame, and for a
+    frame that occurs twice with different bytes.
     """
-    visible = [path for path in tree if not _is_junk(path)]
-    candidates = [file for path in visible if (file := _match(path))]
+    visible = {member: path for member, path in paths.items() if not _is_junk(path)}
+    candidates = [file for member, path in visible.items() if (file := _match(member, path))]
     if not any(file.is_frame for file in candidates):
         return None
     root, class_folders = _choose_set(candidates, display)
     chosen = [file for file in candidates if file.class_folder in class_folders]
     members: dict[str, list[str]] = {}
     for file in chosen:
-        members.setdefault(file.raw_path, []).append(tree[file.path])
+        members.setdefault(file.raw_path, []).append(file.member)
     files, duplicates = _choose_members(members, read, display)
     notes = [*_describe_deviations(root, chosen)]
     notes += [f"found twice with equal bytes and read once: {duplicates:,}"] if duplicates else []
-    notes += _describe_ignored(visible, chosen, len(tree) - len(visible))
+    notes += _describe_ignored(list(visible.values()), chosen, len(paths) - len(visible))
     return Layout(files, notes)
 
 
-def numbers_differ(first: str, second: str) -> bool:
-    """Return whether the names of two files hold numbers, and none in common: they are of different scenes.
+def with_slashes(path: str) -> str:
+    r"""Return a path with `/` between its names, where Windows writes `\`."""
+    return path.replace("\\", "/")
+
+
+def note_backslashes(paths: Iterable[str]) -> list[str]:
+    r"""Return a note on the paths that have `\` between names; none where there is no such path."""
+    found = [path for path in paths if "\\" in path]
+    return [f"{len(found):,} names have \\ between folders, such as {printable(found[0])}"] if found else []
+
+
+def files_differ(first: str, second: str) -> bool:
+    """Return whether the paths of two files name different classes, or hold numbers and none in common.
 
     A last `-2`, which FiftyOne appends to a name that exists, does not count.
     """
-    stems = (re.sub(r"(?<=\d)-\d+$", "", PurePosixPath(path).stem) for path in (first, second))
+    paths = [with_slashes(path) for path in (first, second)]
+    stems = [re.sub(r"(?<=\d)-\d+$", "", PurePosixPath(path).stem) for path in paths]
     numbers = [{int(digits) for digits in re.findall("[0-9]+", stem)} for stem in stems]
-    return all(numbers) and numbers[0].isdisjoint(numbers[1])
+    classes = [{name for name in CLASS_NAMES if name in path.lower()} for path in paths]
+    return any(all(pair) and pair[0].isdisjoint(pair[1]) for pair in (numbers, classes))
 
 
 def _is_junk(path: str) -> bool:
     return any(part.startswith(".") or part.lower() in JUNK for part in path.split("/"))
 
 
-def _match(path: str) -> RawFile | None:
+def _match(member: str, path: str) -> RawFile | None:
     if match := FRAME.fullmatch(path):
         sensor, name = match["sensor"].lower(), match["name"].lower()
         if match["suffix"].lower() != SENSORS[sensor]:
             return None
         raw_path = f"{name}/{sensor}/{int(match['stem']):04d}{SENSORS[sensor]}"
-        return RawFile(raw_path, match["folder"], name, path, match["again"] is not None)
+        return RawFile(raw_path, match["folder"], name, path, member, match["again"] is not None)
     if match := ANGLE.fullmatch(path):
         name = match["name"].lower()
-        return RawFile(f"{name}/{match['angle'].lower()}.npy", match["folder"], name, path, False)
+        return RawFile(f"{name}/{match['angle'].lower()}.npy", match["folder"], name, path, member, False)
     return None
 
 

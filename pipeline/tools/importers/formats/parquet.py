@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipeline.core.sensors import ANGLES, CLASS_NAMES, CLASSES, IMAGE_SIZE, SENSORS
 from pipeline.raw.format import DataError, Issue, read_bytes
 from pipeline.tools.importers.formats.folder import list_names
-from pipeline.tools.importers.formats.locate import ANGLE, numbers_differ
+from pipeline.tools.importers.formats.locate import ANGLE, files_differ
 from pipeline.tools.importers.formats.shards import Cell, Shards, encode
 from pipeline.tools.importers.source import Source, compute_fingerprint
 
@@ -155,11 +155,13 @@ def _scene_of(place: Path, values: dict[str, Any], roles: dict[str, str]) -> int
 
 
 def _require_one_scene(place: Path, values: dict[str, Any], roles: dict[str, str]) -> None:
-    """Raise DataError for two files of a row whose names hold different numbers: two listings joined unsorted."""
+    """Raise DataError for two files of a row whose paths name different scenes: two listings joined unsorted."""
     rgb, lidar = ((values.get(roles[sensor]) or {}).get("path") or "" for sensor in SENSORS)
-    if numbers_differ(rgb, lidar):
-        hint = "join the files by their numbers and write the rows again"
-        raise DataError(Issue("contradiction", place, f"{rgb} and {lidar} in one row", "files of one scene", hint))
+    if files_differ(rgb, lidar):
+        hint = "join the files by class and number and write the rows again"
+        raise DataError(
+            Issue("contradiction", place, f"{rgb} and {lidar} in one row", "files of one scene and class", hint)
+        )
 
 
 def _number_scenes(rows: list[Row]) -> tuple[list[Row], list[str]]:

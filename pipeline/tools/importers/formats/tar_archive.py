@@ -18,6 +18,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.sensors import SENSORS
 from pipeline.raw.format import MAX_BYTES, DataError, Issue
 from pipeline.tools.importers.formats.archive_member import (
+    LINK_HINT,
     MAX_ISSUES,
     MAX_MEMBERS,
     MAX_RATIO,
@@ -30,6 +31,7 @@ from pipeline.tools.importers.formats.archive_member import (
 
 GZIP, BZIP2 = b"\x1f\x8b", b"BZh"
 USTAR = slice(257, 262)  # where a tar's first header has `ustar`
+MAX_FRAMES_BYTES = 4 << 30  # bytes of all frames, in the temporary file; a whole set has 0.7 GB
 MAX_HEADER_BYTES = 1 << 16  # headers of one member, with long names and other attributes
 SUFFIXES = tuple(SENSORS.values())  # suffixes of the members that are copied to the temporary file
 
@@ -97,6 +99,8 @@ class TarArchive:
             return Member(info.name, info.size, 0, None)
         content = stream.read_frame(info.size)
         start = self.frames.seek(0, os.SEEK_END)
+        if start + info.size > MAX_FRAMES_BYTES:
+            raise DataError(_too_much(self.path, f"frames of over {MAX_FRAMES_BYTES:,} bytes"))
         try:
             self.frames.write(content)
             self.frames.flush()
@@ -109,7 +113,7 @@ class TarArchive:
         """Yield an issue for all that a member declares and no set of frames needs."""
         yield from check_name(self.path, info.name)
         if info.issym() or (info.islnk() and not target):
-            yield member_issue(self.path, info.name, "not-a-file", "a link", "files and folders", REPACK_HINT)
+            yield member_issue(self.path, info.name, "not-a-file", "a link", "files and folders", LINK_HINT)
         elif info.issparse():
             yield member_issue(self.path, info.name, "not-a-file", "a sparse file", "files and folders", REPACK_HINT)
         elif not (info.isreg() or info.isdir() or info.islnk()):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.raw.format import MAX_BYTES, DataError, Issue
 from pipeline.tools.importers.formats.archive_member import (
+    LINK_HINT,
     MAX_ISSUES,
     MAX_MEMBERS,
     MAX_RATIO,
@@ -78,8 +79,9 @@ class ZipArchive:
         name, file_type = info.filename, stat.S_IFMT(info.external_attr >> 16)
         yield from check_name(self.path, info.orig_filename)
         if file_type not in (0, stat.S_IFREG, stat.S_IFDIR):
-            found = "a link" if file_type == stat.S_IFLNK else "a device or pipe"
-            yield member_issue(self.path, name, "not-a-file", found, "files and folders", REPACK_HINT)
+            is_link = file_type == stat.S_IFLNK
+            found, hint = ("a link", LINK_HINT) if is_link else ("a device or pipe", REPACK_HINT)
+            yield member_issue(self.path, name, "not-a-file", found, "files and folders", hint)
         if info.flag_bits & 1:
             hint = "pack it without a password"
             yield member_issue(self.path, name, "encrypted", "an encrypted member", "readable ones", hint)
