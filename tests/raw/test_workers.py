@@ -44,6 +44,7 @@ def test_a_limit_of_processes_is_one_clear_error(good: Path, monkeypatch: pytest
             raise BlockingIOError(11, "Resource temporarily unavailable")
         started.append(start(process))
 
+    monkeypatch.setattr("pipeline.raw.scan.BLOCK_ROWS", 2)
     monkeypatch.setattr(SpawnProcess, "start", start_one)
     with pytest.raises(PipelineError, match="^found no room for 2 processes .*unavailable.*`ulimit -u`"):
         list(scan_rows(good, index_folder(good).rows(), workers=2))
