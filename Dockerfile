@@ -16,6 +16,10 @@ COPY requirements.txt constraints.txt ./
 RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --requirement requirements.txt --constraint constraints.txt
 
+# the image's own, whatever lies in a mounted folder; with `sh` it needs no permission to execute
+COPY docker-entrypoint.sh /opt/
+# DVC's hashes go to /tmp, which stays writable under `docker run --read-only --tmpfs /tmp`
+ENV DVC_SITE_CACHE_DIR=/tmp/dvc
 # any user id works, with or without an entry in /etc/passwd: `docker run --user $(id -u):$(id -g)`
 ENV VENV=/opt/venv PATH=/opt/venv/bin:$PATH HOME=/tmp USER=app LOGNAME=app DVC_NO_ANALYTICS=1 PYTHONUNBUFFERED=1
 RUN useradd --uid 1001 --home-dir /tmp app
@@ -27,4 +31,4 @@ RUN dvc config --local core.no_scm true \
     && chmod --recursive a+rwX /workspace
 
 USER 1001
-ENTRYPOINT ["/workspace/docker-entrypoint.sh"]
+ENTRYPOINT ["sh", "/opt/docker-entrypoint.sh"]

@@ -5,11 +5,23 @@ PYTHON ?= python3
 # an environment of your own, VENV=DIR, is used unchanged; .venv is made here and follows the requirements
 VENV ?= .venv
 READY := $(if $(filter .venv,$(VENV)),.venv/ready)
-export PATH := $(abspath $(VENV))/bin:$(PATH)
+# no function of make takes a path with spaces
+export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
+
+# what leaks in: the repository of a Git hook, other places for packages; ROS and others set PYTHONPATH for their Python
+unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_PREFIX
+unexport PYTHONHOME PYTHONSAFEPATH $(if $(READY),PYTHONPATH)
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON
+export PIP_USER := 0
 
 # an existing environment that fits keeps its Python, unless PYTHON is set
 GIVEN := $(if $(filter command line environment,$(origin PYTHON)),remake)
+# scripts of an environment name its folder: in a clone that was moved or copied it is made anew
+MOVED = $(if $(subst x$(CURDIR),,x$(file <$(1)/ready)),remake)
+
+# `make -j` and MAKEFLAGS=-j4: the environment comes before what runs in it
+.NOTPARALLEL:
 
 # the grid of `make sweep`, comma between values; 2 experiments at a time, or JOBS
 LR ?= 1e-4,1e-5,1e-3
@@ -20,7 +32,7 @@ WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 REPRO = python -m pipeline repro $(JOBS:%=--jobs %)
 CORES = $$(python -c "from pipeline.core.cores import count_cores; print(count_cores())")
 
-.PHONY: setup repro run sweep course full published test test-explore check lint smoke image bench remake
+.PHONY: setup repro run sweep course full published test test-explore check lint smoke image bench identity remake
 
 setup: $(READY)
 
@@ -35,12 +47,15 @@ run:
 
 # learning rate x schedule x every cell of the matrix, on top of the last run; `dvc queue start -j 2` instead of the
 # second command works in the background. Only stages that depend on the change run.
-sweep: repro
+sweep: identity repro
 	dvc exp run --queue -S 'fusion.lr=$(LR)' -S 'fusion.schedule=$(SCHEDULE)' $(WEIGHTS:%=-C %)
 	dvc exp run --run-all --jobs $(or $(JOBS),2)
 	dvc exp show --no-pager --md --only-changed --keep 'accuracy|top1|zero_shot|tuned' \
 		--drop '^(runs|data|pipe|stage)|Created|Exec|State' --sort-by val_loss
 	@python -m pipeline best
+
+identity:
+	@sh scripts/require_git.sh
 
 # presets/course.yaml, full.yaml and published.yaml name the data and the time they need; undo: git restore params.yaml
 course full published: $(READY)
@@ -81,12 +96,12 @@ bench: $(READY)
 image:
 	docker build --tag rgb-lidar-cilp .
 
-.venv/ready: requirements.txt requirements-hub.txt requirements-dev.txt constraints.txt $(GIVEN)
-	@scripts/make_venv.sh $(PYTHON) .venv setup $(GIVEN)
+.venv/ready: requirements.txt requirements-hub.txt requirements-dev.txt constraints.txt $(GIVEN) $(call MOVED,.venv)
+	@sh scripts/make_venv.sh "$(PYTHON)" .venv setup $(GIVEN)
 	.venv/bin/pip install --quiet --constraint constraints.txt $(addprefix --requirement ,$(filter requirements%,$^))
-	@touch $@
+	@pwd -P > $@
 
-.venv-explore/ready: requirements.txt requirements-explore.txt requirements-explore-dev.txt constraints.txt constraints-explore.txt $(GIVEN)
-	@scripts/make_venv.sh $(PYTHON) .venv-explore test-explore $(GIVEN)
+.venv-explore/ready: requirements.txt requirements-explore.txt requirements-explore-dev.txt constraints.txt constraints-explore.txt $(GIVEN) $(call MOVED,.venv-explore)
+	@sh scripts/make_venv.sh "$(PYTHON)" .venv-explore test-explore $(GIVEN)
 	.venv-explore/bin/pip install --quiet $(addprefix --constraint ,$(filter constraints%,$^)) $(addprefix --requirement ,$(filter requirements%,$^))
-	@touch $@
+	@pwd -P > $@

@@ -15,7 +15,9 @@ fits() { # a minor version
     [ -n "$1" ] && [ "$1" -ge "$low" ] && [ "$1" -lt "$high" ]
 }
 
-there=$([ ! -x "$folder/bin/pip" ] || minor "$folder/bin/python") # an interrupted try leaves no pip
+# an interrupted try leaves no pip; that of a folder that was moved fails, and that of a copy belongs to the original
+home=$("$folder/bin/pip" --version 2>/dev/null | sed -n 's/.* from \(.*\)\/lib[^/]*\/python.*/\1/p' || true)
+there=$([ ! "${home:-/}" -ef "$folder" ] || minor "$folder/bin/python")
 if [ -z "$remake" ] && fits "$there"; then
     exit
 fi

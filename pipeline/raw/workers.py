@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from typing import TypeVar
 
 from pipeline.core.cores import ONE_THREAD
@@ -40,16 +40,25 @@ def map_in_processes(work: Callable[[Item], Result], items: Iterable[Item], work
     """Yield `work(item)` for every item, in order, from a pool of worker processes with one thread each for BLAS.
 
     The processes are spawned, since a forked process with threads can hang. They leave Ctrl-C to the parent, and end
-    with the parent, however it ends. Raises PipelineError if a worker was killed.
+    with the parent, however it ends. Raises PipelineError if a worker was killed or could not start.
     """
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_watch_parent)
     try:
         with _environment(ONE_THREAD), _block_interrupts():  # the processes start as the work is submitted
             results = pool.map(work, items)
+    except (BlockingIOError, RuntimeError) as error:  # of a process or of a thread that the system refuses
+        for process in active_children():
+            process.kill()
+            process.join()
+        raise PipelineError(
+            f"found no room for {workers} processes that read frames ({error}); expected it: raise the limit, which is "
+            "that of `ulimit -u` or the container's pids.max"
+        ) from None
+    try:
         yield from results
     except BrokenProcessPool:
         raise PipelineError(
-            "a process that reads frames was killed, perhaps for want of memory: run it again"
+            "a process that reads frames was killed, perhaps for want of memory or of processes: run it again"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

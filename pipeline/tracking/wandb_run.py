@@ -26,6 +26,8 @@ UPLOAD_TIMEOUT_S = 120  # seconds for the rest of an upload; what is missing the
 MIN_FREE_BYTES = 2**20  # free space that the folder must have
 MODES = ("offline", "online", "disabled")
 SYNONYMS = {"dryrun": "offline", "run": "online"}  # wandb's older names of modes
+# of one run of another program: trainings would all be that run on the server, or look for its process and files
+OF_ANOTHER_RUN = ("RUN_ID", "RESUME", "SERVICE", "SWEEP_ID", "SWEEP_PARAM_PATH", "CONFIG_PATHS")
 ROOT = Path(__file__).resolve().parents[2]  # where the process finds this package
 _stuck = threading.Event()  # wandb had to be killed: later runs of this process do without
 
@@ -107,10 +109,10 @@ class Run(NullRun):
 def start_run(name: str, config: dict[str, Any]) -> NullRun:
     """Start a run called `name`, stage first, and return at once."""
     wanted = os.environ.get("WANDB_MODE") or "offline"
-    mode = SYNONYMS.get(wanted, wanted)
+    mode = SYNONYMS.get(wanted.lower(), wanted.lower())
     if mode not in MODES:
         expected = ", ".join(MODES)
-        print(f"warning: wandb is off for {name}: WANDB_MODE is {mode}; expected {expected}", file=sys.stderr)
+        print(f"warning: wandb is off for {name}: WANDB_MODE is {wanted}; expected {expected}", file=sys.stderr)
     return Run(name, config, mode) if mode in MODES[:2] and not _stuck.is_set() else NullRun()
 
 
@@ -127,7 +129,7 @@ def _start_process() -> "subprocess.Popen[bytes]":
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return the environment of wandb's process; a variable that is set already stays.
+    """Return the environment of wandb's process: defaults, and this one's variables but the mode and OF_ANOTHER_RUN.
 
     Copies of artifacts, and logs, lie with the runs: a home may be full or read-only. Nothing goes to wandb's own error
     reports: offline means no network.
@@ -140,7 +142,9 @@ def _environment(folder: Path) -> dict[str, str]:
         "PYDANTIC_DISABLE_PLUGINS": "__all__",
     }
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    return defaults | os.environ | {"PYTHONPATH": path}
+    foreign = {f"WANDB_{name}" for name in ("MODE", *OF_ANOTHER_RUN)}
+    inherited = {name: value for name, value in os.environ.items() if name not in foreign}
+    return defaults | inherited | {"PYTHONPATH": path}
 
 
 def wandb_folder() -> Path:

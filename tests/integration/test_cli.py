@@ -28,10 +28,10 @@ def default_project() -> Path:
     return folder
 
 
-def pipeline(*arguments: str | Path, cwd: Path | None = None) -> tuple[int, str, str]:
+def pipeline(*arguments: str | Path, cwd: Path | None = None, **variables: str) -> tuple[int, str, str]:
     """Return (exit code, stdout, stderr) of `python -m pipeline`."""
     command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | variables
     ended = subprocess.run(
         command, cwd=cwd or default_project(), env=environment, capture_output=True, text=True, timeout=60
     )
@@ -46,6 +46,11 @@ def test_simulate_writes_a_set_that_check_accepts(tmp_path: Path) -> None:
         "",
     )
     assert pipeline("check", folder) == (0, f"{folder}: 12 pairs, no issues found\n", "")
+
+
+def test_a_console_that_lacks_a_sign_shows_its_code(tmp_path: Path) -> None:
+    code, out, err = pipeline("simulate", "±–", "--scenes", "1", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (code, out, err) == (0, "\\xb1\\u2013: 1 scenes, 2 pairs, seed 0\n", "") and (tmp_path / "±–").is_dir()
 
 
 def test_simulate_overwrites_nothing(tmp_path: Path) -> None:

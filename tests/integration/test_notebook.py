@@ -42,6 +42,7 @@ def test_it_is_stored_without_outputs_and_does_nothing_itself():
         assert not cell.outputs and cell.execution_count is None
         assert len(cell.source.splitlines()) <= LINES
         assert not re.search(r"^\s*(def|class|for|while|if|with|try)\b", cell.source, re.M), cell.source
+    assert any('VENV="{sys.prefix}"' in cell.source for cell in codes)  # "My Drive" has a space
     assert len(book.cells) - len(codes) >= len(codes) - 1  # a text between two cells announces the next
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from multiprocessing import active_children
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,21 @@ rows = index_folder(Path("{many}")).rows()
 print(sum(len(block.stats) for block in scan.scan_rows(Path("{many}"), rows)))
 """
     assert in_own_mounts(code, "mount -t tmpfs -o ro none /dev/shm") == "600\n"
+
+
+def test_a_limit_of_processes_is_one_clear_error(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = SpawnProcess.start, []
+
+    def start_one(process: SpawnProcess) -> None:
+        if started:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        started.append(start(process))
+
+    monkeypatch.setattr("pipeline.raw.scan.BLOCK_ROWS", 2)
+    monkeypatch.setattr(SpawnProcess, "start", start_one)
+    with pytest.raises(PipelineError, match="^found no room for 2 processes .*unavailable.*`ulimit -u`"):
+        list(scan_rows(good, index_folder(good).rows(), workers=2))
+    assert started and not active_children()
 
 
 # --- how they live
@@ -67,6 +83,7 @@ def test_a_killed_worker_is_one_clear_error(blocks: Iterator[Block]) -> None:
 SCAN = """
 import signal
 from multiprocessing import active_children
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from pipeline.core.errors import run_command
 from pipeline.raw import scan

@@ -17,6 +17,10 @@ STAGES += ["evaluate", "report"]
 TUNINGS = ["classify/projector_only", "classify/full"]
 DVC_FOLDER = tempfile.mkdtemp(prefix="dvc-")  # the user's DVC is neither read nor written
 atexit.register(shutil.rmtree, DVC_FOLDER, ignore_errors=True)
+# a Git hook names the repository that it runs for, and no test may write there
+HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
+for name in HOOKS:
+    os.environ.pop(name, None)
 ENVIRONMENT = os.environ | {
     "DVC_GLOBAL_CONFIG_DIR": f"{DVC_FOLDER}/global",
     "DVC_SYSTEM_CONFIG_DIR": f"{DVC_FOLDER}/system",

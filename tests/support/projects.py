@@ -2,9 +2,9 @@
 
 import os
 import shutil
-import subprocess
 from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pipeline.tools.presets import default_params
 from support.commands import ROOT, STAGES, shell, stages_run
@@ -13,15 +13,11 @@ LINKED = {".npy", ".png", ".safetensors"}  # the pipeline replaces these files a
 
 
 def copy_sources(folder: Path) -> None:
-    """Copy the files that Git knows or would take, but no results and no data."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in listed.stdout.split("\n"):
+    """Copy the files that Git would take, but no results and no data; ROOT may be a download without Git."""
+    with TemporaryDirectory() as empty:
+        ls_files = "git --work-tree=. ls-files --others --exclude-standard"
+        names = shell(ROOT, f"git init -q --bare {empty} && GIT_DIR={empty} {ls_files}").splitlines()
+    for name in names:
         if (ROOT / name).is_file() and not name.startswith("runs/") and name not in ("dvc.lock", "data.dvc"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)

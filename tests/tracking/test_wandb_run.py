@@ -51,6 +51,16 @@ def test_an_older_name_of_offline(home, monkeypatch, capsys):
     assert warnings(capsys) == [] and read_run(runs(home)[0]).code == 0
 
 
+def test_variables_that_another_run_left_change_nothing(home, monkeypatch, capsys):
+    left = {"RUN_ID": "old", "RESUME": "must", "SERVICE": "3-1-tcp-localhost-1", "SWEEP_ID": "old", "MODE": "OFFLINE"}
+    left |= {"SWEEP_PARAM_PATH": "/no/file", "CONFIG_PATHS": "/no/file"}
+    for name, value in left.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    train(CELL)
+    (file,) = runs(home)
+    assert warnings(capsys) == [] and read_run(file).code == 0 and "old" not in file.name
+
+
 def test_wandb_that_cannot_be_imported(home, monkeypatch, capsys):
     (home / "broken").mkdir()
     (home / "broken" / "wandb.py").write_text("print('noise')\nraise ImportError('gone')\n")

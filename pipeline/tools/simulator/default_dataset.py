@@ -54,8 +54,12 @@ def _read_pin(repo: "Repo", folder: Path) -> "Output":
 
     pin = Path(f"{folder}.dvc")
     if not pin.exists():
-        raise PipelineError(f"{pin}: not found: this file names the data to use; get it with `git checkout {pin}`")
+        raise PipelineError(
+            f"{pin}: not found: this file names the data to use; get it with `git checkout {pin}`, or from the download"
+        )
     try:
         return repo.stage.load_one(str(pin)).outs[0]
     except (DvcException, IndexError, KeyError) as error:  # the latter two from a truncated file
-        raise PipelineError(f"{pin} cannot be read ({error}); get it back with `git checkout {pin}`") from None
+        raise PipelineError(
+            f"{pin} cannot be read ({error}); get it back with `git checkout {pin}`, or from the download"
+        ) from None

@@ -99,24 +99,31 @@ def test_another_pinned_set_is_not_replaced_by_the_default(inside) -> None:
     assert sorted(Path().iterdir()) == before
 
 
-def test_a_download_without_git_is_refused_with_the_cure(inside, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("around", [None, "repo/\n"], ids=["no Git", "ignored by a Git around it"])
+def test_a_download_without_git_is_set_to_work_without(
+    inside, around: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = inside(2)
     shutil.rmtree(".git")
-    with pytest.raises(PipelineError, match="no Git repository .*`dvc config --local core.no_scm true`") as caught:
-        ensure_default_dataset(DATA)
-    assert "git checkout" not in str(caught.value) and "\n" not in str(caught.value)
-    subprocess.run(["dvc", "config", "--local", "core.no_scm", "true"], check=True)
+    if around:
+        subprocess.run(["git", "init", "--quiet", ".."], check=True)
+        Path("../.gitignore").write_text(around)
     ensure_default_dataset(DATA)
-    assert contents() == before and "equals data.dvc's" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert contents() == before and "equals data.dvc's" in out
+    assert err.startswith("no Git repository knows this folder: DVC works without Git") and err.count("\n") == 1
+    ensure_default_dataset(DATA)  # as every later `dvc` does
+    assert capsys.readouterr().err == ""
 
 
-def test_what_dvc_would_refuse_is_refused_before_the_simulation(inside) -> None:
+def test_where_dvc_cannot_write_is_named_with_the_cure_before_the_simulation(inside, monkeypatch) -> None:
     inside(2)
     shutil.rmtree(DATA)
-    shutil.rmtree(".git")
-    with pytest.raises(PipelineError, match="no Git repository"):
-        ensure_default_dataset(DATA)
-    assert not DATA.exists()
+    with monkeypatch.context() as read_only:
+        read_only.setenv("DVC_SITE_CACHE_DIR", "/proc/none")
+        with pytest.raises(PipelineError, match="^/proc/none: No such file .* `export DVC_SITE_CACHE_DIR=") as caught:
+            ensure_default_dataset(DATA)
+    assert not DATA.exists() and "\n" not in str(caught.value)
 
 
 def test_a_folder_outside_dvc_is_refused(inside) -> None:
