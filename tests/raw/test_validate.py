@@ -87,6 +87,9 @@ def test_nothing_but_the_planted_fault_is_found(good: Path, name: str) -> None:
     entailed |= {"no-pairs"} if planted.code == "no-folder" else set()
     others = [issue for issue in validate(good).issues if issue.code not in {planted.code, *entailed}]
     where = {"unpaired", "lone-scene", "missing", "broken-link", "link-outside", "not-a-file", "leak", "two-classes"}
+    where |= (
+        {"mismatched"} if name == "frame in two splits" else set()
+    )  # the picture of one scene, the LiDAR of another
     assert {issue.code for issue in others} <= where, others
 
 
@@ -139,10 +142,11 @@ def test_what_cannot_be_opened_is_found(pristine: Path) -> None:
 
 def test_a_frame_twice_in_one_split_is_a_warning(tmp_path: Path) -> None:
     simulate(tmp_path / "set", scenes=5, seed=0)
-    shutil.copy(tmp_path / "set/cubes/rgb/0000.png", tmp_path / "set/cubes/rgb/0003.png")
+    for frame, copy in (("rgb/0000.png", "rgb/0003.png"), ("lidar/0000.npy", "lidar/0003.npy")):
+        shutil.copy(tmp_path / "set/cubes" / frame, tmp_path / "set/cubes" / copy)
     names = {0: "train", 1: "val", 2: "test", 3: "train", 4: "train"}
     report = validate_folder(index_folder(tmp_path / "set"), lambda *_: names)
-    assert [(issue.code, issue.severity) for issue in report.issues] == [("duplicate", "warning")]
+    assert [(issue.code, issue.severity) for issue in report.issues] == [("duplicate", "warning")] * 2
     assert report.usable_rows().all()
 
 
