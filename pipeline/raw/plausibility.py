@@ -47,6 +47,10 @@ def find_implausible(folder: Path, rows: Rows, stats: np.ndarray) -> Iterator[Is
                 yield from frame_issues(folder, rows, rule.kind, broken, judged, describe)
 
 
+def _is_saturated(stats: np.ndarray) -> Mask:
+    return (stats["saturated"] > MAX_SATURATED * stats["lit"]) & (stats["lit"] <= MAX_FILLED * PIXELS)
+
+
 def _has_equal_channels(stats: np.ndarray) -> Mask:
     """Return which bright pictures have two equal channels, or an empty one.
 
@@ -55,7 +59,8 @@ def _has_equal_channels(stats: np.ndarray) -> Mask:
     sums = np.stack([stats["color_sum"], stats["color_sq_sum"]], axis=-1)  # (N, 3, 2)
     equal = (sums == np.roll(sums, 1, axis=1)).all(axis=2).any(axis=1)
     empty = (stats["color_sum"] == 0).any(axis=1)
-    return (stats["brightest"] >= MIN_BRIGHTEST) & ~_is_constant(stats) & (equal | empty)
+    judged = (stats["brightest"] >= MIN_BRIGHTEST) & ~_is_constant(stats) & ~_is_saturated(stats)
+    return judged & (equal | empty)
 
 
 def _is_constant(stats: np.ndarray) -> Mask:
@@ -142,7 +147,7 @@ RULES = (
     ),
     Rule(
         Kind("rgb", "saturated", "shades of a lit object", "check the exposure, and the scale of the values"),
-        lambda stats: (stats["saturated"] > MAX_SATURATED * stats["lit"]) & (stats["lit"] <= MAX_FILLED * PIXELS),
+        _is_saturated,
         lambda frame: f"the value 255 in {frame['saturated']:,} of {frame['lit']:,} lit pixels",
         by_chance=0.005,  # none of 20,000 simulated pictures has it, one of 20,000 with turned hues
     ),

@@ -19,7 +19,9 @@ from pipeline.raw.splitting import split_by_scene
 from pipeline.raw.validate import ValidationReport, format_report, report_to_dict, validate_folder
 from pipeline.tools.simulator.simulate import simulate
 from support import faults
+from support.implausible import IMPLAUSIBLE
 
+FAULTS = faults.FAULTS | IMPLAUSIBLE
 FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 
 
@@ -61,12 +63,12 @@ def test_links_inside_the_folder_are_followed(good: Path) -> None:
 
 
 def test_there_are_many_codes() -> None:
-    codes = {planted.code for planted in faults.FAULTS.values()}
-    assert len(faults.FAULTS) >= 70 and len(codes) >= 40
+    codes = {planted.code for planted in FAULTS.values()}
+    assert len(FAULTS) >= 70 and len(codes) >= 40
     assert WARNINGS <= codes | {"duplicate", "no-split"}  # those two are planted below
 
 
-@pytest.mark.parametrize("planted", faults.FAULTS.values(), ids=faults.FAULTS)
+@pytest.mark.parametrize("planted", FAULTS.values(), ids=FAULTS)
 def test_a_planted_fault_is_found(good: Path, planted: faults.Planted) -> None:
     planted.plant(good)
     report = validate(good)
@@ -78,12 +80,12 @@ def test_a_planted_fault_is_found(good: Path, planted: faults.Planted) -> None:
     assert f"{expected}: {planted.code}" in format_report(report)
 
 
-@pytest.mark.parametrize("name", faults.FAULTS)
+@pytest.mark.parametrize("name", FAULTS)
 def test_nothing_but_the_planted_fault_is_found(good: Path, name: str) -> None:
     """What a fault entails, as a scene that is then missing elsewhere, is an issue of that scene or folder."""
-    planted = faults.FAULTS[name]
+    planted = FAULTS[name]
     planted.plant(good)
-    entailed = {"no-split", "imbalance", "no-returns-at-all", "no-return", "duplicate", "gap"}
+    entailed = {"no-split", "imbalance", "no-returns-at-all", "no-return", "black", "duplicate", "gap"}
     entailed |= {"no-pairs"} if planted.code == "no-folder" else set()
     others = [issue for issue in validate(good).issues if issue.code not in {planted.code, *entailed}]
     where = {"unpaired", "lone-scene", "missing", "broken-link", "link-outside", "not-a-file", "leak", "two-classes"}
