@@ -33,28 +33,40 @@ FRAME_STATS = np.dtype([
 def frame_stats(rgb: np.ndarray, depth: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Compute the statistics of pairs: rgb (n, H, W, 4) uint8, depth (n, H, W) float32, valid (n,) bool -> (n,)."""
     stats = np.zeros(len(valid), FRAME_STATS)
-    hit = depth < NO_RETURN  # (n, H, W)
-    value = np.maximum(np.maximum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])  # ten times as fast as a maximum by axis
-    ranges = np.where(hit, depth, 0).astype(np.float64)
     stats["valid"] = valid
-    stats["returns"], stats["lit"] = hit.sum(axis=(1, 2)), (value > 0).sum(axis=(1, 2))
-    stats["range_sum"], stats["range_sq_sum"] = ranges.sum(axis=(1, 2)), (ranges**2).sum(axis=(1, 2))
-    stats["nearest"], stats["farthest"] = depth.min(axis=(1, 2)), ranges.max(axis=(1, 2))
+    stats["rgb_hash"], stats["lidar_hash"] = _hashes(rgb), _hashes(depth)
+    _measure_rgb(rgb, stats)
+    profiles = _measure_depth(depth, stats)
+    stats["signature"] = _signatures(profiles, stats)
+    return stats
+
+
+def _measure_rgb(rgb: np.ndarray, stats: np.ndarray) -> None:
+    """Fill in the statistics of pictures."""
+    value = np.maximum(np.maximum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])  # ten times as fast as a maximum by axis
+    stats["lit"], stats["saturated"] = (value > 0).sum(axis=(1, 2)), (value == 255).sum(axis=(1, 2))
     stats["brightness"] = value.sum(axis=(1, 2)) / np.maximum(stats["lit"], 1)
+    stats["brightest"] = value.max(axis=(1, 2))
+    bright = value > stats["brightest"][:, None, None] // 2
+    stats["bright_place"], stats["bright_spread"] = _place_and_spread(bright)
     for channel in range(3):
-        color = rgb[..., channel].reshape(len(valid), -1).astype(np.uint32)
+        color = rgb[..., channel].reshape(len(stats), -1).astype(np.uint32)
         stats["color_sum"][:, channel] = color.sum(axis=1, dtype=np.uint32)
         stats["color_sq_sum"][:, channel] = np.einsum("np,np->n", color, color)
-    stats["rgb_hash"], stats["lidar_hash"] = _hashes(rgb), _hashes(depth)
+
+
+def _measure_depth(depth: np.ndarray, stats: np.ndarray) -> list[np.ndarray]:
+    """Fill in the statistics of LiDAR frames; return the number of returns in each row and column, see `_profiles`."""
+    hit = depth < NO_RETURN  # (n, H, W)
+    ranges = np.where(hit, depth, 0).astype(np.float64)
+    stats["returns"] = hit.sum(axis=(1, 2))
+    stats["range_sum"], stats["range_sq_sum"] = ranges.sum(axis=(1, 2)), (ranges**2).sum(axis=(1, 2))
+    stats["nearest"], stats["farthest"] = depth.min(axis=(1, 2)), ranges.max(axis=(1, 2))
     full = stats["returns"] == PIXELS
     stats["at_farthest"][full] = (depth[full] == stats["farthest"][full, None, None]).sum(axis=(1, 2))
     profiles = _profiles(hit)
     stats["box"] = np.column_stack([end for profile in profiles for end in _ends(profile > 0)])
-    stats["signature"] = _signatures(profiles, stats)
-    stats["brightest"], stats["saturated"] = value.max(axis=(1, 2)), (value == 255).sum(axis=(1, 2))
-    bright = value > stats["brightest"][:, None, None] // 2
-    stats["bright_place"], stats["bright_spread"] = _place_and_spread(bright)
-    return stats
+    return profiles
 
 
 def _hashes(frames: np.ndarray) -> list[np.ndarray]:

@@ -78,7 +78,7 @@ IMPLAUSIBLE: dict[str, Planted] = {
         edited("rgb", "cubes", colors(lambda rgb: np.sign(rgb))), "dim", "cubes/rgb/0000.png", "no value over 1 of 255"
     ),
     "picture in grey as RGB": Planted(
-        edited("rgb", "cubes", colors(lambda rgb: rgb[..., [1, 1, 1]])), "equal-channels", "cubes/rgb/0000.png", "two eq"
+        edited("rgb", "cubes", colors(lambda rgb: rgb[..., [1, 1, 1]])), "equal-channels", "cubes/rgb/0000.png", "two e"
     ),
     "picture without blue": Planted(
         edited("rgb", "cubes", colors(lambda rgb: rgb * [1, 1, 0])), "equal-channels", "cubes/rgb/0000.png", "an empty"
