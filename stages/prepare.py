@@ -17,6 +17,8 @@ def main() -> None:
     write_json(folder / "metrics.json", metrics)
     left_out = metrics["left_out"]["pairs"]
     note = f", {left_out} left out: see {folder}/metrics.json" if left_out else ""
+    warnings = sum(metrics["warnings"].values())
+    note += f", {warnings} warnings: see `python -m pipeline check data`" if warnings else ""
     print(f"prepare: {metrics['pairs']} pairs{note}")
 
 

@@ -27,7 +27,8 @@ MAX_BYTES = 1 << 20  # bytes of a file that is read at all; a frame has 16 KB
 
 # codes of issues that leave a pair usable; every other code is an error
 WARNINGS = frozenset(
-    {"stray", "nested", "gap", "imbalance", "no-return", "black", "duplicate", "near-duplicate", "no-split"}
+    "stray hidden nested gap imbalance duplicate near-duplicate no-split no-return black flat dim saturated "
+    "no-background unusual-range equal-channels other-angles other-view".split()
 )
 
 NPY = b"\x93NUMPY"

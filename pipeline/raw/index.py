@@ -17,6 +17,13 @@ from pipeline.raw.format import DataError, Issue, Pair, pair_at, read_angle
 
 SceneNumbers = np.ndarray  # (S,) int64, rising
 NO_SCENES = range(0)  # of an issue that makes no scene unusable
+MAX_RANGES = 5  # ranges of scenes that one sentence lists
+STRAYS = {  # code -> what it is, and the fix
+    "stray": ("a stray file or folder", "move it out of the data"),
+    "hidden": ("a file or folder that a system or program made for itself", "delete it: no sensor wrote it"),
+    "nested": ("a folder in a folder of its kind", "`python -m pipeline import` brings such a set in as it should be"),
+}
+SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}  # besides hidden files
 
 
 class Rows(NamedTuple):
@@ -68,13 +75,13 @@ def index_folder(folder: Path) -> FolderIndex:
     scenes = {(name, sensor): np.empty(0, np.int64) for name in CLASSES for sensor in SENSORS}
     if not folder.is_dir():
         return FolderIndex(folder, scenes, [_missing_folder(folder)])
-    issues += _stray_issues(folder, CLASSES, folder)
+    issues += _entry_issues(folder, CLASSES, folder)
     for name in CLASSES:
         home = folder / name
         if not home.is_dir():
             issues.append(_missing_folder(home))
             continue
-        issues += _stray_issues(home, (*SENSORS, *(f"{angle}.npy" for angle in ANGLES)), folder)
+        issues += _entry_issues(home, (*SENSORS, *(f"{angle}.npy" for angle in ANGLES)), folder)
         for sensor in SENSORS:
             scenes[name, sensor] = _index_sensor(home / sensor, folder, issues)
     index = FolderIndex(folder, scenes, issues)
@@ -113,6 +120,13 @@ def format_scenes(scenes: range) -> str:
     return f"{scenes[0]:04d}" if len(scenes) == 1 else f"{scenes[0]:04d} .. {scenes[-1]:04d}"
 
 
+def format_scene_numbers(scenes: SceneNumbers) -> str:
+    """Return rising scene numbers as `0003, 0007 .. 0009`; a long list is cut and counted."""
+    ranges = list(consecutive_ranges(np.asarray(scenes)))
+    rest = f" and {len(ranges) - MAX_RANGES:,} more" if len(ranges) > MAX_RANGES else ""
+    return ", ".join(map(format_scenes, ranges[:MAX_RANGES])) + rest
+
+
 # --- one folder
 
 
@@ -121,23 +135,37 @@ def _missing_folder(path: Path) -> Issue:
     return Issue("no-folder", path, found, "a folder", "restore it or simulate a set")
 
 
-def _stray_issues(folder: Path, known: Iterable[str], root: Path) -> Iterator[Issue]:
-    """Yield an issue for every entry that is not in the contract, and for links that lead out of `root`."""
+def _entry_issues(folder: Path, known: Iterable[str], root: Path) -> Iterator[Issue]:
+    """Yield the issues of all entries that are not in the contract, and of links that lead out of `root`."""
     with os.scandir(folder) as entries:
         ordered = sorted(entries, key=lambda entry: entry.name)
+    yield from _stray_issues([entry for entry in ordered if entry.name not in known], f"only {', '.join(known)}")
     for entry in ordered:
-        if entry.name not in known:
-            yield _stray(entry, f"only {', '.join(known)}")
-        elif entry.is_symlink():
+        if entry.name in known and entry.is_symlink():
             yield from _link_issues(Path(entry.path), root, None)
 
 
-def _stray(entry: os.DirEntry, expected: str) -> Issue:
-    path = Path(entry.path)
-    if entry.is_dir() and entry.name in (*CLASSES, *SENSORS):
-        hint = "`python -m pipeline import` brings such a set in as it should be"
-        return Issue("nested", path, "a folder in a folder of its kind", expected, hint, NO_SCENES)
-    return Issue("stray", path, "a stray file or folder", expected, "move it out of the data", NO_SCENES)
+def _stray_issues(entries: list[os.DirEntry], expected: str) -> Iterator[Issue]:
+    """Yield the issues of entries of one folder that are not in the contract: one for each kind of them."""
+    by_code: dict[str, list[os.DirEntry]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.name):
+        by_code.setdefault(_stray_code(entry), []).append(entry)
+    for code, (first, *others) in by_code.items():
+        what, hint = STRAYS[code]
+        names = ", ".join(entry.name for entry in others[:MAX_RANGES]) + ", ..." * (len(others) > MAX_RANGES)
+        more = f", and {len(others):,} more: {names}" if others else ""
+        yield Issue(code, Path(first.path), what + more, expected, hint, NO_SCENES)
+
+
+def _stray_code(entry: os.DirEntry) -> str:
+    if _is_of_the_system(entry.name):
+        return "hidden"
+    return "nested" if entry.is_dir() and entry.name in (*CLASSES, *SENSORS) else "stray"
+
+
+def _is_of_the_system(name: str) -> bool:
+    """Return whether an operating system or a program made a file for itself: .DS_Store, ._0000.npy, Thumbs.db."""
+    return name.startswith(".") or name.lower() in SYSTEM_FILES
 
 
 def _index_sensor(folder: Path, root: Path, issues: list[Issue]) -> SceneNumbers:
@@ -145,12 +173,12 @@ def _index_sensor(folder: Path, root: Path, issues: list[Issue]) -> SceneNumbers
     if not folder.is_dir():
         issues.append(_missing_folder(folder))
         return np.empty(0, np.int64)
-    suffix, numbers, wrong = SENSORS[folder.name], array("q"), []
+    suffix, numbers, wrong, strays = SENSORS[folder.name], array("q"), [], []
     with os.scandir(folder) as entries:  # not as a list: there can be a hundred thousand
         for entry in entries:
             stem, ending = os.path.splitext(entry.name)
-            if ending != suffix:
-                wrong.append(_stray(entry, f"only 0000{suffix} and so on"))
+            if ending != suffix or _is_of_the_system(entry.name):
+                strays.append(entry)
             elif not _is_scene_number(stem):
                 expected = "four digits, from 10000 on more"
                 wrong.append(Issue("name", Path(entry.path), f"the name {stem}", expected, "rename it", NO_SCENES))
@@ -158,6 +186,7 @@ def _index_sensor(folder: Path, root: Path, issues: list[Issue]) -> SceneNumbers
                 numbers.append(int(stem))
                 if entry.is_symlink():
                     wrong.extend(_link_issues(Path(entry.path), root, range(int(stem), int(stem) + 1)))
+    wrong += _stray_issues(strays, f"only 0000{suffix} and so on")
     issues += sorted(wrong, key=lambda issue: issue.path)
     return np.sort(np.array(numbers, np.int64))
 

@@ -12,10 +12,11 @@ from pipeline.core.files import resumable_folder, write_text
 from pipeline.core.sensors import CLASSES, IMAGE_SIZE
 from pipeline.data.splits import SPLITS, write_splits
 from pipeline.raw.format import DataError, Issue, read_angles
+from pipeline.raw.frame_stats import FRAME_STATS
 from pipeline.raw.index import Rows, format_scenes, index_folder
 from pipeline.raw.scan import allocate_arrays, read_npy_header
 from pipeline.raw.splitting import Splitter
-from pipeline.raw.validate import ValidationReport, classes_without_returns, validate_folder
+from pipeline.raw.validate import ValidationReport, empty_classes, validate_folder
 
 ROWS_AT_ONCE = 1024  # rows copied at a time
 
@@ -57,6 +58,7 @@ def prepare(source: Path, folder: Path, splitter: Splitter, on_error: Literal["s
 def _resume_key(source: Path, rows: Rows) -> str:
     """Identify the work of a call: only a call for equal rows of the folder may go on with an interrupted one."""
     digest = hashlib.blake2b(b"".join(column.tobytes() for column in rows), digest_size=16)
+    digest.update(repr(FRAME_STATS).encode())  # a note of another version of them cannot be read
     return f"{source.resolve()} {digest.hexdigest()}"
 
 
@@ -72,7 +74,7 @@ def _require_usable_rows(report: ValidationReport, on_error: Literal["stop", "sk
         if not (usable & (report.split_ids == split_id)).any():
             found, expected = f"no whole scene for split {name}", "scenes for every split"
             raise DataError(Issue("no-split", report.index.folder, found, expected, "fix the others"), *errors)
-    if issues := classes_without_returns(report.index.folder, report.rows, report.stats, usable):
+    if issues := empty_classes(report.index.folder, report.rows, report.stats, usable):
         raise DataError(*issues)
     return usable
 

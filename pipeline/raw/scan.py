@@ -16,7 +16,7 @@ from pipeline.core.files import write_npy
 from pipeline.core.sensors import IMAGE_SIZE, NO_RETURN
 from pipeline.raw.format import DataError, Issue, pair_at, read_depth, read_rgb
 from pipeline.raw.frame_stats import frame_stats
-from pipeline.raw.index import NO_SCENES, Rows
+from pipeline.raw.index import Rows
 from pipeline.raw.workers import count_workers, map_in_processes
 
 BLOCK_ROWS = 256  # rows read at a time: 8 MB
@@ -104,21 +104,7 @@ def _read_block(job: Job) -> tuple[Block, dict[str, np.ndarray]]:
             except DataError as error:
                 valid[row] = False
                 issues += [replace(issue, scenes=range(scene, scene + 1)) for issue in error.args]
-    stats = frame_stats(rgb, depth, valid)
-    issues += _empty_frames(folder, rows, stats)
-    return Block(job.start, stats, issues), {"rgb": rgb, "depth": depth}
-
-
-def _empty_frames(folder: Path, rows: Rows, stats: np.ndarray) -> Iterator[Issue]:
-    """Yield an issue for every valid frame without a return, and for every black one."""
-    for row in np.flatnonzero(stats["valid"] & ((stats["returns"] == 0) | (stats["lit"] == 0))):
-        pair = pair_at(folder, int(rows.label[row]), int(rows.scene[row]))
-        if not stats["returns"][row]:
-            found, hint = f"no range under {NO_RETURN:g}", "check that the object was in view"
-            yield Issue("no-return", pair.lidar, found, "an object", hint, NO_SCENES)
-        if not stats["lit"][row]:
-            hint = "check that the light was on"
-            yield Issue("black", pair.rgb, "black pixels alone", "an object", hint, NO_SCENES)
+    return Block(job.start, frame_stats(rgb, depth, valid), issues), {"rgb": rgb, "depth": depth}
 
 
 def _digest_files(folder: Path, rows: Rows) -> str:

@@ -12,10 +12,12 @@ from tqdm import tqdm
 from pipeline.core.errors import PipelineError, printable
 from pipeline.core.sensors import CLASSES
 from pipeline.data.splits import SPLITS
+from pipeline.raw.alignment import find_misaligned
 from pipeline.raw.duplicates import FrameReader, find_duplicates, find_near_duplicates
 from pipeline.raw.format import MAX_LISTED, Issue, pair_at, read_depth, read_rgb
 from pipeline.raw.frame_stats import FRAME_STATS
 from pipeline.raw.index import NO_SCENES, FolderIndex, Rows
+from pipeline.raw.plausibility import find_implausible
 from pipeline.raw.scan import FRAME_SPECS, scan_rows
 from pipeline.raw.splitting import Splitter
 
@@ -68,8 +70,9 @@ def validate_folder(index: FolderIndex, splitter: Splitter | None, into: Path | 
             issues += block.issues
             bar.update(len(block.stats))
     report = ValidationReport(index, rows, stats, np.full(len(rows), -1), issues)
-    if not report.fatal:
-        issues += classes_without_returns(folder, rows, stats, stats["valid"])
+    fatal = bool(report.fatal)
+    if not fatal:
+        issues += empty_classes(folder, rows, stats, stats["valid"])
         try:
             report = replace(report, split_ids=_split_ids(rows, stats, splitter))
         except PipelineError as error:
@@ -77,16 +80,22 @@ def validate_folder(index: FolderIndex, splitter: Splitter | None, into: Path | 
             issues.append(Issue("no-split", folder, str(error), "scenes for every split", hint, NO_SCENES))
     issues += find_duplicates(folder, rows, stats, report.split_ids)
     issues += find_near_duplicates(folder, rows, stats, report.split_ids, _frame_reader(folder, rows))
+    issues += find_implausible(folder, rows, stats)
+    issues += [] if fatal else find_misaligned(folder, rows, stats)  # a folder without angles is fatal
     return report
 
 
-def classes_without_returns(folder: Path, rows: Rows, stats: np.ndarray, selected: np.ndarray) -> list[Issue]:
-    """Return an issue for every class without a single LiDAR return in the rows `selected` (N,) bool."""
+def empty_classes(folder: Path, rows: Rows, stats: np.ndarray, selected: np.ndarray) -> list[Issue]:
+    """Return an issue for every class without a return, or without a lit pixel, in all rows `selected` (N,) bool."""
     issues = []
     for label, name in enumerate(CLASSES):
-        if not stats["returns"][selected & (rows.label == label)].any():
+        own = stats[selected & (rows.label == label)]
+        if not own["returns"].any():
             path, hint = folder / name / "lidar", "write ranges under 50 where the object is"
             issues.append(Issue("no-returns-at-all", path, "no frame with a return", "an object in each", hint))
+        if not own["lit"].any():
+            found, hint = "black pictures alone", "restore the pictures"
+            issues.append(Issue("no-light-at-all", folder / name / "rgb", found, "an object in each", hint))
     return issues
 
 

@@ -58,11 +58,12 @@ def test_the_splitter_gets_the_mean_returns_of_every_scene(raw_folder: Path, tmp
 
 
 def test_a_color_that_never_changes_has_the_standard_deviation_one(raw_folder: Path, tmp_path: Path) -> None:
-    for path in raw_folder.glob("*/rgb/*.png"):
+    source = Path(shutil.copytree(raw_folder, tmp_path / "data"))
+    for path in source.glob("*/rgb/*.png"):
         pixels = np.array(Image.open(path).convert("RGBA"))
         pixels[..., 2] = 51
         Image.fromarray(pixels).save(path)
-    prepare(raw_folder, tmp_path / "arrays", halves)
+    prepare(source, tmp_path / "arrays", halves)
     mean, std = np.load(tmp_path / "arrays/colors.npy")
     assert mean[2] == pytest.approx(0.2) and std[2] == 1
     training = np.load(tmp_path / "arrays/rgb.npy")[[0, 1, 6, 7]][..., :2].astype(np.float64) / 255

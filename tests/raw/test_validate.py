@@ -19,7 +19,9 @@ from pipeline.raw.splitting import split_by_scene
 from pipeline.raw.validate import ValidationReport, format_report, report_to_dict, validate_folder
 from pipeline.tools.simulator.simulate import simulate
 from support import faults
+from support.implausible import IMPLAUSIBLE
 
+FAULTS = faults.FAULTS | IMPLAUSIBLE
 FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 
 
@@ -61,12 +63,12 @@ def test_links_inside_the_folder_are_followed(good: Path) -> None:
 
 
 def test_there_are_many_codes() -> None:
-    codes = {planted.code for planted in faults.FAULTS.values()}
-    assert len(faults.FAULTS) >= 70 and len(codes) >= 40
+    codes = {planted.code for planted in FAULTS.values()}
+    assert len(FAULTS) >= 70 and len(codes) >= 40
     assert WARNINGS <= codes | {"duplicate", "no-split"}  # those two are planted below
 
 
-@pytest.mark.parametrize("planted", faults.FAULTS.values(), ids=faults.FAULTS)
+@pytest.mark.parametrize("planted", FAULTS.values(), ids=FAULTS)
 def test_a_planted_fault_is_found(good: Path, planted: faults.Planted) -> None:
     planted.plant(good)
     report = validate(good)
@@ -86,26 +88,29 @@ def test_a_planted_fault_is_found(good: Path, planted: faults.Planted) -> None:
     ],
 )
 def test_the_check_names_the_import_that_completes_a_set(good: Path, name: str, hint: str) -> None:
-    faults.FAULTS[name].plant(good)
+    FAULTS[name].plant(good)
     report = validate_folder(index_folder(good), None)
     assert [issue.hint for issue in report.errors] == [hint]
 
 
-@pytest.mark.parametrize("name", faults.FAULTS)
+@pytest.mark.parametrize("name", FAULTS)
 def test_nothing_but_the_planted_fault_is_found(good: Path, name: str) -> None:
     """What a fault entails, as a scene that is then missing elsewhere, is an issue of that scene or folder."""
-    planted = faults.FAULTS[name]
+    planted = FAULTS[name]
     planted.plant(good)
-    entailed = {"no-split", "imbalance", "no-returns-at-all", "no-return", "duplicate", "gap"}
+    entailed = {"no-split", "imbalance", "no-returns-at-all", "no-return", "black", "duplicate", "gap"}
     entailed |= {"no-pairs"} if planted.code == "no-folder" else set()
     others = [issue for issue in validate(good).issues if issue.code not in {planted.code, *entailed}]
     where = {"unpaired", "lone-scene", "missing", "broken-link", "link-outside", "not-a-file", "leak", "two-classes"}
+    where |= (
+        {"mismatched"} if name == "frame in two splits" else set()
+    )  # the picture of one scene, the LiDAR of another
     assert {issue.code for issue in others} <= where, others
 
 
 def test_all_faults_are_found_not_the_first(good: Path) -> None:
     names = "stray at the top", "lidar missing", "rgb cut in half", "angles too few", "depth negative"
-    planted = [faults.FAULTS[name] for name in names if name != "lidar missing"]
+    planted = [FAULTS[name] for name in names if name != "lidar missing"]
     for each in planted:
         each.plant(good)
     (good / "cubes/lidar/0002.npy").unlink()
@@ -152,10 +157,11 @@ def test_what_cannot_be_opened_is_found(pristine: Path) -> None:
 
 def test_a_frame_twice_in_one_split_is_a_warning(tmp_path: Path) -> None:
     simulate(tmp_path / "set", scenes=5, seed=0)
-    shutil.copy(tmp_path / "set/cubes/rgb/0000.png", tmp_path / "set/cubes/rgb/0003.png")
+    for frame, copy in (("rgb/0000.png", "rgb/0003.png"), ("lidar/0000.npy", "lidar/0003.npy")):
+        shutil.copy(tmp_path / "set/cubes" / frame, tmp_path / "set/cubes" / copy)
     names = {0: "train", 1: "val", 2: "test", 3: "train", 4: "train"}
     report = validate_folder(index_folder(tmp_path / "set"), lambda *_: names)
-    assert [(issue.code, issue.severity) for issue in report.issues] == [("duplicate", "warning")]
+    assert [(issue.code, issue.severity) for issue in report.issues] == [("duplicate", "warning")] * 2
     assert report.usable_rows().all()
 
 
@@ -182,7 +188,7 @@ def test_names_that_no_terminal_should_see_are_escaped(good: Path, name: bytes) 
 
 
 def test_a_broken_frame_takes_its_scene_out_of_both_classes(good: Path) -> None:
-    faults.FAULTS["depth cut in half"].plant(good)
+    FAULTS["depth cut in half"].plant(good)
     report = validate(good)
     assert report.rows.scene[report.usable_rows()].tolist() == [0, 2, 0, 2]
 

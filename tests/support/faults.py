@@ -178,7 +178,16 @@ FAULTS: dict[str, Planted] = {
     "stray at the top": Planted(touched("notes.txt"), "stray", "notes.txt", "stray"),
     "stray in a class": Planted(touched("cubes/rgb.zip"), "stray", "cubes/rgb.zip", "stray"),
     "stray in a sensor": Planted(touched("cubes/rgb/0001.jpg"), "stray", "cubes/rgb/0001.jpg", "only 0000.png"),
-    "hidden file": Planted(touched("cubes/rgb/.DS_Store"), "stray", "cubes/rgb/.DS_Store", "stray"),
+    "stray files": Planted(
+        both(touched("cubes/rgb/1.tmp"), touched("cubes/rgb/3.webp")), "stray", "cubes/rgb/1.tmp", "and 1 more: 3.webp"
+    ),
+    "hidden file": Planted(touched("cubes/rgb/.DS_Store"), "hidden", "cubes/rgb/.DS_Store", "for itself; .*delete"),
+    "copy of a frame by macOS": Planted(
+        touched("cubes/lidar/._0001.npy"), "hidden", "cubes/lidar/._0001.npy", "made for itself"
+    ),
+    "files of Windows": Planted(
+        both(touched("cubes/Thumbs.db"), touched("cubes/desktop.ini")), "hidden", "cubes/Thumbs.db", "1 more: desk"
+    ),
     "nested folder": Planted(
         lambda f: (f / "cubes/lidar/lidar").mkdir(), "nested", "cubes/lidar/lidar", "pipeline import"
     ),

@@ -14,7 +14,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import resumable_folder
 from pipeline.core.sensors import ANGLES, CLASSES, SENSORS
 from pipeline.raw.format import DataError, Issue, require_absent
-from pipeline.tools.importers.inventory import Inventory, format_scene_numbers, take_inventory
+from pipeline.raw.index import format_scene_numbers
+from pipeline.tools.importers.inventory import Inventory, take_inventory
 from pipeline.tools.importers.known_angles import add_known_angles
 from pipeline.tools.importers.open_source import open_source
 from pipeline.tools.importers.select_scenes import SceneRequest, SceneSelection, copy_valid_scenes

@@ -8,10 +8,8 @@ import numpy as np
 
 from pipeline.core.sensors import ANGLES, CLASSES, SENSORS
 from pipeline.raw.format import DataError, Issue
-from pipeline.raw.index import SceneNumbers, consecutive_ranges, format_scenes
+from pipeline.raw.index import SceneNumbers, format_scene_numbers
 from pipeline.tools.importers.source import Source
-
-MAX_RANGES = 5  # ranges of scenes that one sentence lists
 
 
 class Inventory(NamedTuple):
@@ -85,10 +83,3 @@ def sample_scenes(complete: SceneNumbers, count: int | None, seed: int, source: 
         expected, hint = f"at least the {count:,} asked for", f"ask for {complete.size:,} or fewer"
         raise DataError(Issue("request", Path(source.title), f"{complete.size:,} complete scenes", expected, hint))
     return np.random.default_rng(seed).permutation(complete)
-
-
-def format_scene_numbers(scenes: SceneNumbers) -> str:
-    """Return rising scene numbers as `0003, 0007 .. 0009`; a long list is cut and counted."""
-    ranges = list(consecutive_ranges(np.asarray(scenes)))
-    rest = f" and {len(ranges) - MAX_RANGES:,} more" if len(ranges) > MAX_RANGES else ""
-    return ", ".join(map(format_scenes, ranges[:MAX_RANGES])) + rest
