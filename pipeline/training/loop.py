@@ -99,10 +99,11 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitRe
         log(seed, metrics)
         if not best or metrics["val_loss"] < best["val_loss"]:
             best, weights = metrics, copy.deepcopy(model.state_dict())
-        states.save(
-            State(model.state_dict(), read_moments(take_step.optimizer), generator.get_state(), history, best, weights)
-        )
+        if epoch + 1 < epochs and states.due():
+            moments = read_moments(take_step.optimizer)
+            states.save(State(model.state_dict(), moments, generator.get_state(), history, best, weights))
     model.load_state_dict(weights)
+    states.save(State(weights, [], generator.get_state(), history, best, weights))  # a quarter of the bytes
     return FitResult(history, best)
 
 

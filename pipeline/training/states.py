@@ -1,7 +1,7 @@
 """States of trainings on disk, at the ends of epochs: an interrupted training goes on from its state to equal bytes.
 
 A state belongs to one training. Its key identifies all that the training depends on, and a state of another key is not
-used. The file begins with a line of the key and the SHA-256 of the rest; what follows is never unpickled.
+used. The first line of a file is the SHA-256 of the rest, the second is the key. What follows is never unpickled.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 import torch
@@ -25,10 +26,11 @@ from pipeline.core.files import atomic, sha256
 from pipeline.core.runs import RUNS, STATES, states_folder
 
 PIPELINE = Path("dvc.yaml")
+SECONDS_BETWEEN_STATES = 10  # epochs take 0.1 seconds and more, and to write a state takes up to 0.02
 
 
 class State(NamedTuple):
-    """A training at the end of an epoch."""
+    """A training at the end of an epoch; at the end of the training with its best weights alone."""
 
     model: dict[str, Tensor]
     moments: list[dict[str, Tensor]]  # of Adam, one entry a trained parameter
@@ -42,36 +44,41 @@ class StateFile:
     """The newest state of one training and the state before it, in two files; without a path nothing is kept."""
 
     def __init__(self, path: Path | None, key: str) -> None:
-        self.path, self.key = path, key
+        self.path, self.key, self.saved = path, key, monotonic()
+
+    def due(self) -> bool:
+        """Return whether the last state is so old that the end of an epoch is worth another."""
+        return monotonic() - self.saved >= SECONDS_BETWEEN_STATES
 
     def save(self, state: State) -> None:
         """Write a state; the one written last becomes the state before it."""
         if self.path is None:
             return
-        buffer = io.BytesIO()
-        torch.save(state._asdict(), buffer)
-        content = buffer.getbuffer()
+        content = io.BytesIO()
+        content.write(f"{self.key}\n".encode())
+        torch.save(state._asdict(), content)
         with atomic(self.path) as part:
             with part.open("wb") as file:
-                file.write(f"{self.key} {hashlib.sha256(content).hexdigest()}\n".encode())
-                file.write(content)
+                file.write(_digest(content.getbuffer()) + b"\n")
+                file.write(content.getbuffer())
             if self.path.exists():
                 os.replace(self.path, _before(self.path))
+        self.saved = monotonic()
 
     def load(self, device: torch.device) -> State | None:
         """Return the newest whole state of this training, on `device`; None, with a line to stderr, of any other."""
         for path in () if self.path is None else (self.path, _before(self.path)):
             if not path.exists():
                 continue
-            header, _, content = path.read_bytes().partition(b"\n")
-            key, _, digest = header.decode(errors="replace").partition(" ")
-            if digest != hashlib.sha256(content).hexdigest():
+            digest, _, rest = path.read_bytes().partition(b"\n")
+            key, _, content = rest.partition(b"\n")
+            state = _read(content, device) if digest == _digest(rest) else None
+            if not state:
                 print(f"{path}: a damaged state; ignored", file=sys.stderr)
-            elif key != self.key:
+            elif key != self.key.encode():
                 print(f"{path}: a state of other code, parameters, data, torch or device; ignored", file=sys.stderr)
                 return None
             else:
-                state = State(**torch.load(io.BytesIO(content), map_location=device, weights_only=True))
                 print(f"{path}: the training goes on after epoch {len(state.history)}", file=sys.stderr)
                 return state
         return None
@@ -110,7 +117,7 @@ def open_states(folder: Path, config: Mapping[str, Any], device: torch.device) -
     about = [torch.__version__, device.type, device_name(device), precision_name(device)]
     if device.type == "cpu":
         about[2] = torch.backends.cpu.get_cpu_capability()
-    files = {str(path): _digest(path, *_stamp(path)) for dep in deps for path in _files(Path(dep))}
+    files = {str(path): _file_digest(path, *_stamp(path)) for dep in deps for path in _files(Path(dep))}
     text = json.dumps([about, dict(config), files], sort_keys=True, default=str)
     return States(states_folder(folder), hashlib.sha256(text.encode()).hexdigest())
 
@@ -122,6 +129,18 @@ def remove_states(folder: Path) -> None:
     for parent in (states.parent, STATES):
         if parent.is_dir() and not any(parent.iterdir()):
             parent.rmdir()
+
+
+def _digest(content: bytes | memoryview) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
+
+
+def _read(content: bytes, device: torch.device) -> State | None:
+    """Return the state in the content of a file, which only holds tensors and plain containers, or else None."""
+    try:
+        return State(**torch.load(io.BytesIO(content), map_location=device, weights_only=True))
+    except Exception:  # foreign bytes make the reader raise almost anything
+        return None
 
 
 def _before(path: Path) -> Path:
@@ -150,5 +169,5 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @cache  # a stage may train many times on large arrays
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
+def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
     return sha256(path)

@@ -122,8 +122,8 @@ def read_moments(optimizer: torch.optim.Adam) -> list[dict[str, Tensor]]:
 
 
 def load_moments(optimizer: torch.optim.Adam, moments: list[dict[str, Tensor]]) -> None:
-    """Take over what `read_moments` returned in another process; the learning rate stays the tensor that it is."""
-    optimizer.state.update(zip(optimizer.param_groups[0]["params"], moments, strict=True))
+    """Load what `read_moments` returned in another process, or nothing; the learning rate stays the tensor it is."""
+    optimizer.state.update(zip(optimizer.param_groups[0]["params"], moments, strict=False))
 
 
 def _detach(outputs: Any) -> Any:
