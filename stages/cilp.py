@@ -15,6 +15,7 @@ from pipeline.models.cilp import CILP
 from pipeline.training.loop import EpochMetrics, FitResult, Task
 from pipeline.training.objectives import contrastive_objective
 from pipeline.training.seeds import SeedResult, train_over_seeds
+from pipeline.training.states import remove_states
 from pipeline.transfer.scores import cilp_metrics
 
 SIMILARITY_PAIRS = 32  # one batch: the picture that people know
@@ -58,6 +59,7 @@ def main() -> None:
     rgb, lidar = pair_embeddings(models[params.seeds[0]], first)
     write_npy(folder / "similarity.npy", (rgb @ lidar.T).numpy())  # (32, 32), row = RGB, column = LiDAR
     write_json(folder / "metrics.json", metrics)
+    remove_states(folder)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pipeline.metrics.inference import input_logits
 from pipeline.training.loop import FitResult, Task
 from pipeline.training.objectives import label_objective
 from pipeline.training.seeds import SeedResult, make_validate, map_by_seed, train_over_seeds
+from pipeline.training.states import remove_states
 from pipeline.transfer.chain import load_chain, read_descriptions
 from pipeline.transfer.tuning import TUNINGS, FineTune
 
@@ -64,6 +65,7 @@ def main(tuning: TuningName) -> None:
     )
     write_npy(folder / "logits.npy", np.stack(logits))  # (S, N of test)
     write_json(folder / "metrics.json", metrics)
+    remove_states(folder)
 
 
 if __name__ == "__main__":

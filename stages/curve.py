@@ -20,6 +20,7 @@ from pipeline.training.frozen import TRAINERS
 from pipeline.training.loop import EpochMetrics, FitResult, Task, fit
 from pipeline.training.objectives import pair_objective
 from pipeline.training.seeds import SeedResult, fit_and_test, make_validate
+from pipeline.training.states import open_states, remove_states
 from pipeline.training.tracker import Tracker
 
 
@@ -67,10 +68,11 @@ def main(name: str) -> None:
             tracker.epoch(seed, metrics | {"epoch": first_epoch + metrics["epoch"]})
 
         trainer = TRAINERS.get(fusion, fit)
-        _, results = fit_and_test(tasks, section, section.epochs, evaluate, log, device, trainer)
+        _, results = fit_and_test(tasks, section, section.epochs, evaluate, log, device, states.below(fusion), trainer)
         logits = [result.logits for result in results if result.logits is not None]
         return logits, aggregate_seeds([result.metrics for result in results])
 
+    states = open_states(folder, asdict(section) | {"nets": params.fusion.nets}, device)
     # one tracked run for all fusions: its epochs count on from fusion to fusion
     epochs = section.epochs * len(section.fusions)
     with Tracker(folder, params.fusion.seeds, epochs, device, asdict(section)) as tracker:
@@ -80,6 +82,7 @@ def main(name: str) -> None:
     fusions = {fusion: metrics for fusion, (_, metrics) in trained.items()}
     about = {"precision": precision_name(device), "chance": majority_accuracy(label)}
     write_json(folder / "metrics.json", about | {"fusions": fusions})
+    remove_states(folder)
 
 
 if __name__ == "__main__":

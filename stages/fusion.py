@@ -19,6 +19,7 @@ from pipeline.training.frozen import TRAINERS
 from pipeline.training.loop import FitResult, Task, fit
 from pipeline.training.objectives import pair_objective
 from pipeline.training.seeds import SeedResult, make_validate, train_over_seeds
+from pipeline.training.states import remove_states
 
 
 def main(name: str) -> None:
@@ -67,6 +68,7 @@ def main(name: str) -> None:
     counts = confusion_matrix(torch.cat(logits), label.cpu().repeat(len(logits)))  # of all seeds together
     write_npy(folder / "logits.npy", np.stack(logits))  # (S, N of test)
     write_json(folder / "metrics.json", metrics | {"confusion": counts.tolist()})
+    remove_states(folder)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pipeline.models.cilp import RgbClassifier
 from pipeline.training.loop import FitResult, Task
 from pipeline.training.objectives import label_objective
 from pipeline.training.seeds import SeedResult, make_validate, map_by_seed, train_over_seeds
+from pipeline.training.states import remove_states
 from pipeline.transfer.chain import load_chain
 from pipeline.transfer.probe import probe_metrics
 from pipeline.transfer.tuning import TUNINGS, FineTune
@@ -78,6 +79,7 @@ def probe(finetunes: FineTunes, count: int, data: Arrays) -> dict:
 def main() -> None:
     params = load_params()
     device = setup_device(params.precision)
+    folder = run_folder("labels")
     data = load_arrays(run_folder("prepare") / "arrays", device)
     available = len(data.splits["train"])
     if too_many := [count for count in params.labels.label_counts if count > available]:
@@ -96,7 +98,8 @@ def main() -> None:
         metrics[name] = {str(count): train(name, finetunes, section, count, data) for count in counts}
         if name == "projector_only":
             metrics["probe"] = {str(count): probe(finetunes, count, data) for count in counts}
-    write_json(run_folder("labels") / "metrics.json", metrics)
+    write_json(folder / "metrics.json", metrics)
+    remove_states(folder)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from pipeline.training.loop import FitResult, Task, fit
 from pipeline.training.objectives import lidar_objective
 from pipeline.training.pretrained import load_weights, validate_only
 from pipeline.training.seeds import SeedResult, make_validate, train_over_seeds
+from pipeline.training.states import remove_states
 
 
 def main() -> None:
@@ -60,6 +61,7 @@ def main() -> None:
         trainer=fit if weights is None else validate_only,
     )
     write_json(folder / "metrics.json", metrics)
+    remove_states(folder)
 
 
 if __name__ == "__main__":

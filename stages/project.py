@@ -16,6 +16,7 @@ from pipeline.models.cilp import CILP, LidarClassifier, build_projector
 from pipeline.training.loop import FitResult, Task
 from pipeline.training.objectives import projection_objective
 from pipeline.training.seeds import SeedResult, map_by_seed, train_over_seeds
+from pipeline.training.states import remove_states
 from pipeline.transfer.chain import load_part
 from pipeline.transfer.scores import projector_examples, projector_metrics
 
@@ -63,6 +64,7 @@ def main() -> None:
         about={"kind": "project", "net": net},
     )
     write_json(folder / "metrics.json", metrics)
+    remove_states(folder)
 
 
 if __name__ == "__main__":

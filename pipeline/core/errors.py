@@ -1,11 +1,16 @@
 """The one way in which this project refuses: a PipelineError, printed without a traceback, exit code 1."""
 
+import ctypes
+import os
+import signal
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import typer
 
-INTERRUPTED = 130  # what a shell gives for Ctrl-C
+ENDINGS = {130: "interrupted", 143: "ended by SIGTERM"}  # exit codes as a shell gives them
+PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
 
 class PipelineError(Exception):
@@ -19,7 +24,13 @@ def printable(text: str, max_length: int = 1000) -> str:
 
 
 def run_command(command: Callable[..., None]) -> None:
-    """Run `command` or a typer app with the arguments of the process; a PipelineError ends without a traceback."""
+    """Run `command` or a typer app with the arguments of the process; a PipelineError ends without a traceback.
+
+    SIGTERM ends the command as Ctrl-C does. A stage gets it when its DVC is killed: the next DVC runs the stage anew.
+    """
+    signal.signal(signal.SIGTERM, _end)
+    if "DVC_STAGE" in os.environ and (prctl := getattr(ctypes.CDLL(None), "prctl", None)):
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
         command() if isinstance(command, typer.Typer) else typer.run(command)
     except (PipelineError, OSError) as error:  # OSError names the file of a full disk or a folder that bars writing
@@ -32,6 +43,10 @@ def run_command(command: Callable[..., None]) -> None:
         print(f"error: out of memory ({reason}); lower batch_size, the widths or the number of seeds", file=sys.stderr)
         raise SystemExit(1) from None
     except SystemExit as exit_:
-        if exit_.code == INTERRUPTED:
-            print("error: interrupted; nothing half-done looks whole, run it again", file=sys.stderr)
+        if exit_.code in ENDINGS:
+            print(f"error: {ENDINGS[exit_.code]}; nothing half-done looks whole, run it again", file=sys.stderr)
         raise
+
+
+def _end(*_: Any) -> None:
+    raise SystemExit(128 + signal.SIGTERM)

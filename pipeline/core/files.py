@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, by which it can be recognised later."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

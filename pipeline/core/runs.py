@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.core.errors import PipelineError
 
 RUNS = Path("runs")
+STATES = Path(".resume")  # Git and DVC ignore it
 
 
 def run_folder(stage: str, cell: str | None = None) -> Path:
@@ -35,6 +36,11 @@ def times_folder(folder: Path) -> Path:
     No stage depends on `runs/times`: another clock is no reason to run.
     """
     return RUNS / "times" / Path(*folder.parts[1:])
+
+
+def states_folder(folder: Path) -> Path:
+    """Return `.resume/<stage>[/<cell>]` of a run folder `runs/<stage>[/<cell>]`: the states of its trainings."""
+    return STATES / Path(*folder.parts[1:])
 
 
 def checkpoint_path(folder: Path, seed: int) -> Path:

@@ -8,6 +8,8 @@ from pipeline.models.blocks import freeze
 from pipeline.models.fusion import FusionNet, unimodal_nets
 from pipeline.training.loop import EpochMetrics, FitResult, LogFn, Task, Trainer, fit, timing_metrics
 
+UNIMODAL = ("rgb", "lidar")  # the nets that are trained before the head, in their order
+
 
 def fit_frozen_late(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitResult:
     """Train each encoder of a `late` net alone, freeze both, then train the head.
@@ -18,7 +20,10 @@ def fit_frozen_late(task: Task, recipe: Recipe, epochs: int, seed: int, log: Log
     if not isinstance(model, FusionNet):
         raise TypeError(f"expected a FusionNet; found {type(model).__name__}")
     nets = build_seeded(seed, lambda: unimodal_nets(model))
-    unimodal = [fit(replace(task, model=net), recipe, epochs, seed, _discard).history for net in nets]
+    trainings = [
+        replace(task, model=net, states=task.states.below(name)) for name, net in zip(UNIMODAL, nets, strict=True)
+    ]
+    unimodal = [fit(each, recipe, epochs, seed, _discard).history for each in trainings]
     freeze(model.rgb)
     freeze(model.lidar)
     samples = len(task.batches.rows)

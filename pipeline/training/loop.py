@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import cos, pi
 from typing import Any
 
@@ -15,7 +15,8 @@ from pipeline.core.memory import peak_memory, reset_peak_memory
 from pipeline.data.arrays import Batches
 from pipeline.metrics.classification import Metrics, add_prefix
 from pipeline.training.divergence import StepTrace, require_finite_metrics
-from pipeline.training.step import GraphStep, Objective, Step, make_step
+from pipeline.training.states import State, States
+from pipeline.training.step import GraphStep, Objective, Step, load_moments, make_step, read_moments
 
 EpochMetrics = dict[str, float]
 LogFn = Callable[[int, EpochMetrics], None]  # log(seed, metrics of an epoch)
@@ -31,6 +32,7 @@ class Task:
     batches: Batches
     validate: Callable[[Any], EpochMetrics]  # metrics of a model as it stands, `val_loss` among them
     train_metrics: Callable[[Tensor, Tensor], Metrics] | None = None  # of logits (N,) and labels (N,), for classifiers
+    states: States = States()  # where the training saves its state; by default nowhere
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,27 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitRe
     """Minimise the loss by Adam and leave the weights of the epoch with the lowest `val_loss` in the model.
 
     `seed` orders the batches; initial weights are the caller's, and so are frozen parameters: those that need no
-    gradient are not touched. Each epoch's metrics go to `log(seed, metrics)`. Raises PipelineError on divergence.
+    gradient are not touched. Each epoch's metrics go to `log(seed, metrics)`. An interrupted training goes on from its
+    state in `task.states` to equal bytes. Raises PipelineError on divergence.
     """
     model, device = task.model, task.batches.rows.device
     reset_peak_memory(device)
+    values = [epochs, *(getattr(recipe, field.name) for field in fields(Recipe))]
+    states = task.states.file(seed, model, values, task.batches.groups)
     to_device(model, device)
     take_step = make_step(model, task.objective, task.batches.batch_fn, recipe, device)
     generator, steps = make_generator(seed), len(task.batches)
     history: list[EpochMetrics] = []
     best: EpochMetrics = {}
     weights: dict[str, Any] = {}
-    for epoch in range(epochs):
+    if state := states.load(device):
+        history, best, weights = state.history, state.best, state.weights
+        model.load_state_dict(state.model)
+        load_moments(take_step.optimizer, state.moments)
+        generator.set_state(state.order.cpu())
+        for metrics in history:
+            log(seed, metrics)
+    for epoch in range(len(history), epochs):
         start = compute_seconds(device)
         lrs = [lr_at_step(recipe, epoch * steps + step, epochs * steps) for step in range(steps)]
         trace = StepTrace(steps, device)
@@ -88,7 +100,11 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitRe
         log(seed, metrics)
         if not best or metrics["val_loss"] < best["val_loss"]:
             best, weights = metrics, copy.deepcopy(model.state_dict())
+        if epoch + 1 < epochs and states.due():
+            moments = read_moments(take_step.optimizer)
+            states.save(State(model.state_dict(), moments, generator.get_state(), history, best, weights))
     model.load_state_dict(weights)
+    states.save(State(weights, [], generator.get_state(), history, best, weights))  # a quarter of the bytes
     return FitResult(history, best)
 
 

@@ -1,6 +1,7 @@
 """The one way to train over seeds: every stage that trains nets does it by `train_over_seeds`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +17,7 @@ from pipeline.data.arrays import Arrays, Batches
 from pipeline.metrics.classification import Metrics, add_prefix, classification_metrics
 from pipeline.metrics.seeds import aggregate_seeds
 from pipeline.training.loop import FitResult, LogFn, Task, Trainer, fit, fit_seeds, training_size, training_times
+from pipeline.training.states import States, open_states
 from pipeline.training.tracker import Tracker
 
 Result = TypeVar("Result")
@@ -45,9 +47,14 @@ def fit_and_test(
     evaluate: EvaluateFn,
     log: LogFn,
     device: torch.device,
+    states: States,
     trainer: Trainer = fit,
 ) -> tuple[list[FitResult], list[SeedResult]]:
-    """Train every seed's task and test its net, side by side on a CPU; both lists are in the order of `tasks`."""
+    """Train every seed's task and test its net, side by side on a CPU; both lists are in the order of `tasks`.
+
+    Interrupted trainings go on from their state in `states`.
+    """
+    tasks = {seed: replace(task, states=states) for seed, task in tasks.items()}
     fits = fit_seeds(tasks, recipe, epochs, log, device, trainer)
     by_seed = dict(zip(tasks, fits, strict=True))
     return fits, map_seeds(lambda seed: evaluate(seed, by_seed[seed]), list(tasks), device)
@@ -79,8 +86,9 @@ def train_over_seeds(
     """
     models = models or {seed: task.model for seed, task in tasks.items()}
     device, seeds = data.label.device, list(tasks)
+    states = open_states(folder, config, device)
     with Tracker(folder, seeds, epochs, device, dict(config), models[seeds[0]]) as tracker:
-        fits, results = fit_and_test(tasks, recipe, epochs, evaluate, tracker.epoch, device, trainer)
+        fits, results = fit_and_test(tasks, recipe, epochs, evaluate, tracker.epoch, device, states, trainer)
         if about is not None:
             save_checkpoints(folder, models, dict(about))
         metrics = aggregate_seeds([result.metrics for result in results])

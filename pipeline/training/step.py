@@ -67,7 +67,7 @@ class GraphStep:
     """
 
     def __init__(self, step: Step) -> None:
-        self.step = step
+        self.step, self.optimizer = step, step.optimizer
         self.stream = torch.cuda.Stream(step.device)  # a graph is not recorded on the default stream
         self.graph: torch.cuda.CUDAGraph | None = None
         self.outcome: Outcome  # of the recording
@@ -114,6 +114,16 @@ def make_step(
     """Return the step of a training on `device`: recorded on a GPU, and on a CPU, which has no launches, not."""
     step = Step(model, objective, batch_fn, recipe, device)
     return GraphStep(step) if device.type == "cuda" else step
+
+
+def read_moments(optimizer: torch.optim.Adam) -> list[dict[str, Tensor]]:
+    """Return Adam's means of each parameter's gradient and of its square, with the number of steps."""
+    return [optimizer.state[each] for each in optimizer.param_groups[0]["params"]]
+
+
+def load_moments(optimizer: torch.optim.Adam, moments: list[dict[str, Tensor]]) -> None:
+    """Load what `read_moments` returned in another process, or nothing; the learning rate stays the tensor it is."""
+    optimizer.state.update(zip(optimizer.param_groups[0]["params"], moments, strict=False))
 
 
 def _detach(outputs: Any) -> Any:
