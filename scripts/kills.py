@@ -5,7 +5,6 @@ import signal
 import subprocess
 from pathlib import Path
 from random import Random
-from time import monotonic
 
 import psutil
 import yaml

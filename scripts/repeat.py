@@ -1,4 +1,4 @@
-"""Run everything twice from nothing, and compare every byte that no clock made: `make repeat`, `make repeat PRESET=smoke`.
+"""Run everything twice from nothing, and compare every byte that no clock made: `make repeat`.
 
 The first run shares all cores among stages and seeds, the second is `dvc repro`, one stage after another.
 """
