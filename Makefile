@@ -32,7 +32,7 @@ WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 REPRO = python -m pipeline repro $(JOBS:%=--jobs %)
 CORES = $$(python -c "from pipeline.core.cores import count_cores; print(count_cores())")
 
-.PHONY: setup repro run sweep course full published test test-explore check lint smoke image bench identity remake
+.PHONY: setup repro run sweep course full published test test-explore check lint smoke image bench chaos repeat identity remake
 
 setup: $(READY)
 
@@ -92,6 +92,14 @@ smoke: $(READY)
 # times beside the course's recipe, with a data set of its own; QUICK=1: three minutes, and no result is kept
 bench: $(READY)
 	python -m benchmarks.run --jobs $(or $(JOBS),$(CORES)) $(if $(QUICK),--quick)
+
+# both in folders of their own; PRESET=smoke SCENES=40: a few minutes
+repeat: $(READY)
+	python -m scripts.repeat $(PRESET:%=--preset %) $(SCENES:%=--scenes %)
+
+# 50 kills and 30 corruptions take an hour; ONLY=kill-17 repeats one of the trials of SEED
+chaos: $(READY)
+	python -m scripts.chaos $(SEED:%=--seed %) $(KILLS:%=--kills %) $(CORRUPTIONS:%=--corruptions %) $(ONLY:%=--only %)
 
 image:
 	docker build --tag rgb-lidar-cilp .

@@ -17,13 +17,13 @@ class StepTrace:
 
     def __init__(self, steps: int, device: torch.device) -> None:
         self.values = torch.zeros(steps, 2, device=device)  # loss, norm
-        self.rows: list[Tensor] = []  # (B,) of each step: rows of the prepared arrays
+        self.rows: dict[int, Tensor] = {}  # (B,) of each step: rows of the prepared arrays
 
-    def add(self, rows: Tensor, loss: Tensor, norm: Tensor) -> None:
-        """Keep the loss () and the gradient norm () of the next step, which took the batch of `rows` (B,)."""
-        self.values[len(self.rows), 0] = loss
-        self.values[len(self.rows), 1] = norm
-        self.rows.append(rows)
+    def add(self, step: int, rows: Tensor, loss: Tensor, norm: Tensor) -> None:
+        """Keep the loss () and the gradient norm () of `step` (from 0), which took the batch of `rows` (B,)."""
+        self.values[step, 0] = loss
+        self.values[step, 1] = norm
+        self.rows[step] = rows
 
     def require_finite(self, seed: int, epoch: int) -> None:
         """Raise PipelineError for the first step whose loss or gradient is not finite."""

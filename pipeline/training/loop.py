@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 from math import cos, pi
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.config.types import Recipe
-from pipeline.core.device import compute_seconds, make_generator, map_seeds, raise_if_cancelled, to_device
+from pipeline.core.device import Cancelled, compute_seconds, make_generator, map_seeds, raise_if_cancelled, to_device
 from pipeline.core.memory import peak_memory, reset_peak_memory
 from pipeline.data.arrays import Batches
 from pipeline.metrics.classification import Metrics, add_prefix
@@ -58,6 +59,18 @@ class FitResult:
         return max(epoch["peak_memory_mb"] for epoch in (*self.history, self.best))
 
 
+@dataclass
+class Sums:
+    """What the steps of an epoch have added up to so far, on the device."""
+
+    loss: Tensor  # () of all samples
+    norm: Tensor  # () of the gradients of all steps
+    outcomes: Tensor  # (2, N) logits and labels of the samples, for classifiers
+    steps: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+
+
 Trainer = Callable[[Task, Recipe, int, int, LogFn], FitResult]
 
 
@@ -78,33 +91,42 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitRe
     history: list[EpochMetrics] = []
     best: EpochMetrics = {}
     weights: dict[str, Any] = {}
+    sums = _make_sums(task)
     if state := states.load(device):
         history, best, weights = state.history, state.best, state.weights
         model.load_state_dict(state.model)
         load_moments(take_step.optimizer, state.moments)
         generator.set_state(state.order.cpu())
+        sums = Sums(**state.sums) if state.sums else sums
         for metrics in history:
             log(seed, metrics)
+
+    def current(order: Tensor, sums: dict[str, Any]) -> State:
+        return State(model.state_dict(), read_moments(take_step.optimizer), order, history, best, weights, sums)
+
     for epoch in range(len(history), epochs):
-        start = compute_seconds(device)
+        order = generator.get_state()
         lrs = [lr_at_step(recipe, epoch * steps + step, epochs * steps) for step in range(steps)]
         trace = StepTrace(steps, device)
-        train = _train_epoch(task, task.batches.shuffled(generator), take_step, lrs, trace)
-        seconds = compute_seconds(device) - start
+        try:
+            train = _train_epoch(task, task.batches.shuffled(generator), take_step, lrs, sums, trace)
+        except Cancelled:  # between two steps
+            states.save(current(order, vars(sums)))
+            raise
         trace.require_finite(seed, epoch + 1)
         model.eval()
         metrics = {"epoch": epoch + 1, "lr": lrs[-1], **train, **task.validate(model)}
         require_finite_metrics(metrics, seed, epoch + 1)
-        metrics |= timing_metrics(seconds, len(task.batches.rows), peak_memory(device))
+        metrics |= timing_metrics(sums.seconds, len(task.batches.rows), peak_memory(device))
         history.append(metrics)
         log(seed, metrics)
+        sums = _make_sums(task)
         if not best or metrics["val_loss"] < best["val_loss"]:
             best, weights = metrics, copy.deepcopy(model.state_dict())
         if epoch + 1 < epochs and states.due():
-            moments = read_moments(take_step.optimizer)
-            states.save(State(model.state_dict(), moments, generator.get_state(), history, best, weights))
+            states.save(current(generator.get_state(), {}))
     model.load_state_dict(weights)
-    states.save(State(weights, [], generator.get_state(), history, best, weights))  # a quarter of the bytes
+    states.save(State(weights, [], generator.get_state(), history, best, weights, {}))  # a quarter of the bytes
     return FitResult(history, best)
 
 
@@ -132,29 +154,48 @@ def timing_metrics(seconds: float, samples: int, peak_memory_mb: float) -> Epoch
     return dict(zip(TIMING_NAMES, values, strict=True))
 
 
+def _make_sums(task: Task) -> Sums:
+    rows = task.batches.rows
+    # one block for all outcomes: small tensors allocated between the large ones would cost a tenth of the memory
+    outcomes = rows.new_empty(2, len(rows), dtype=torch.float32)
+    return Sums(torch.zeros((), device=rows.device), torch.zeros((), device=rows.device), outcomes)
+
+
 def _train_epoch(
-    task: Task, batch_rows: Iterable[Tensor], take_step: Step | GraphStep, lrs: Sequence[float], trace: StepTrace
+    task: Task,
+    batch_rows: Iterable[Tensor],
+    take_step: Step | GraphStep,
+    lrs: Sequence[float],
+    sums: Sums,
+    trace: StepTrace,
 ) -> EpochMetrics:
     """Return the mean loss of all samples, each at the step that used its batch, and the mean gradient norm.
 
-    With `task.train_metrics`, also those metrics of the logits at these steps: they cost no second forward pass.
+    With `task.train_metrics`, also those metrics of the logits at these steps: they cost no second forward pass. Steps
+    that `sums` holds are skipped, and the others are added to it.
     """
     task.model.train()
     device = task.batches.rows.device
-    total, norms, count = torch.zeros((), device=device), torch.zeros((), device=device), 0
-    # one block for all of them: small tensors allocated between the large ones would cost a tenth of the memory
-    outcomes = task.batches.rows.new_empty(2, len(task.batches.rows), dtype=torch.float32)  # logits, labels
-    for rows, lr in zip(batch_rows, lrs, strict=True):
-        raise_if_cancelled()
-        outcome = take_step(rows, lr)
-        trace.add(rows, outcome.loss, outcome.norm)
-        norms = norms + outcome.norm  # stays on the device: no wait for it at every step
-        total = total + outcome.loss * len(rows)
-        if task.train_metrics:
-            outcomes[:, count : count + len(rows)] = torch.stack([outcome.outputs, outcome.targets])
-        count += len(rows)
-    metrics = add_prefix("train", task.train_metrics(*outcomes.cpu())) if task.train_metrics else {}
-    return {**metrics, "train_loss": float(total) / count, "gradient_norm": float(norms) / len(lrs)}
+    start = compute_seconds(device)
+    try:
+        for rows, lr in islice(zip(batch_rows, lrs, strict=True), sums.steps, None):
+            raise_if_cancelled()
+            outcome = take_step(rows, lr)
+            trace.add(sums.steps, rows, outcome.loss, outcome.norm)
+            sums.norm = sums.norm + outcome.norm  # stays on the device: no wait for it at every step
+            sums.loss = sums.loss + outcome.loss * len(rows)
+            end = sums.samples + len(rows)
+            if task.train_metrics:
+                sums.outcomes[:, sums.samples : end] = torch.stack([outcome.outputs, outcome.targets])
+            sums.steps, sums.samples = sums.steps + 1, end
+        metrics = add_prefix("train", task.train_metrics(*sums.outcomes.cpu())) if task.train_metrics else {}
+        return {
+            **metrics,
+            "train_loss": float(sums.loss) / sums.samples,
+            "gradient_norm": float(sums.norm) / len(lrs),
+        }
+    finally:
+        sums.seconds += compute_seconds(device) - start
 
 
 def count_parameters(model: nn.Module) -> int:

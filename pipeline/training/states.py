@@ -1,4 +1,6 @@
-"""States of trainings on disk, at the ends of epochs: an interrupted training goes on from its state to equal bytes.
+"""States of trainings on disk: an interrupted training goes on from its last state to equal bytes.
+
+They are written at the ends of epochs, and when a training is cancelled, as by SIGTERM, after its step.
 
 A state belongs to one training. Its key identifies all that the training depends on, and a state of another key is not
 used. The first line of a file is the SHA-256 of the rest, the second is the key. What follows is never unpickled.
@@ -30,14 +32,15 @@ SECONDS_BETWEEN_STATES = 10  # epochs take 0.1 seconds and more, and to write a 
 
 
 class State(NamedTuple):
-    """A training at the end of an epoch; at the end of the training with its best weights alone."""
+    """A training at the end of an epoch, or between two steps of one; at its own end, with its best weights alone."""
 
     model: dict[str, Tensor]
     moments: list[dict[str, Tensor]]  # of Adam, one entry a trained parameter
-    order: Tensor  # of the generator that orders the batches
+    order: Tensor  # of the generator of the batches, at the start of the epoch to go on with
     history: list[dict[str, float]]  # metrics and times of the epochs so far
     best: dict[str, float]
     weights: dict[str, Tensor]  # of the best epoch
+    sums: dict[str, Any]  # loop.Sums over the steps of an epoch that was cancelled, or empty
 
 
 class StateFile:

@@ -1,0 +1,94 @@
+"""A trial of chaos: a run is killed, and the next one goes on."""
+
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from random import Random
+
+import psutil
+import yaml
+
+from scripts.projects import ENVIRONMENT, compare_results, run, use_times_of
+
+COMMANDS = ("python -m pipeline repro", "dvc repro")
+WAYS = {"kill -9 of all": signal.SIGKILL, "kill -9 of the first": signal.SIGKILL, "SIGTERM": signal.SIGTERM}
+WAYS |= {"Ctrl-C": signal.SIGINT}
+SECONDS_TO_END = 60  # of processes whose parent was killed
+
+
+def kill(folder: Path, base: Path, random: Random, seconds: float) -> tuple[str, str]:
+    """Run some stages anew, kill the run at a random instant, run it again; return the outcome and a note."""
+    command, after, way = random.choice(COMMANDS), random.choice(COMMANDS), random.choice(list(WAYS))
+    chosen = make_stale(folder, random)
+    note = f"{way} of `{command}` in {', '.join(chosen)}"
+    longest = seconds * (len(chosen) + 1) / len(_stages(folder))
+    for _ in range(20):  # until one is killed before it ends
+        delay = random.uniform(0, longest)
+        if killed := start_and_kill(folder, command, delay, way):
+            break
+        longest *= 0.8
+        make_stale(folder, random)
+    else:
+        return "lost", f"{note}: it always ended before the kill"
+    note += f" after {delay:.1f} s"
+    states = len(list((folder / ".resume").rglob("seed*.pt")))
+    return finish(folder, base, after, f"{note}; {killed} processes, {states} states")
+
+
+def finish(folder: Path, base: Path, command: str, note: str) -> tuple[str, str]:
+    """Run a project to its end, and return the outcome and a note."""
+    done = run(folder, command, check=False)
+    if done.returncode:
+        return "lost", f"{note}; `{command}` gave exit code {done.returncode}: {done.stdout[-1500:]}"
+    if "up to date" not in (status := run(folder, "dvc status").stdout):
+        return "lost", f"{note}; not up to date: {status}"
+    left = [str(path) for path in (*folder.rglob(".*.partial"), *folder.glob(".resume"))]
+    if left:
+        return "lost", f"{note}; left over: {', '.join(left)}"
+    use_times_of(base, folder)
+    if different := compare_results(base, folder):
+        return "wrong", f"{note}; other bytes in {', '.join(different)}"
+    return "identical", note
+
+
+def make_stale(folder: Path, random: Random) -> list[str]:
+    """Delete the outputs of one to three stages and what DVC could restore them from; return their names."""
+    stages = _stages(folder)
+    chosen = random.sample(sorted(stages), random.randint(1, 3))
+    for name in chosen:
+        for out in stages[name]["outs"]:
+            path = folder / out["path"]
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    shutil.rmtree(folder / ".dvc/cache/runs", ignore_errors=True)
+    return chosen
+
+
+def start_and_kill(folder: Path, command: str, delay: float, way: str) -> int:
+    """Start a command, end it after `delay` seconds, and return the number of processes that it then had."""
+    process = subprocess.Popen(
+        command.split(),
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        process.wait(delay)
+        return 0
+    except subprocess.TimeoutExpired:
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    targets = family if way in ("kill -9 of all", "Ctrl-C") else family[:1]
+    for each in targets:
+        try:
+            each.send_signal(WAYS[way])
+        except psutil.NoSuchProcess:
+            pass
+    process.wait()
+    psutil.wait_procs(family, timeout=SECONDS_TO_END)
+    return len(family)
+
+
+def _stages(folder: Path) -> dict[str, dict]:
+    return yaml.safe_load((folder / "dvc.lock").read_text())["stages"]

@@ -1,0 +1,59 @@
+"""Projects in scratch folders: the code of this one with data of its own, run by the commands that a user types."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.core.files import sha256
+
+SOURCES = ("pipeline", "stages", "pretrained", "presets", "dvc.yaml", "params.yaml", ".dvcignore")
+TIMES = Path("runs/times")
+ENVIRONMENT = os.environ | {
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "1",
+    "WANDB_MODE": "disabled",
+}
+
+
+def make_project(folder: Path) -> None:
+    """Copy the code into an absent folder, as a repository of DVC without Git and without data."""
+    folder.mkdir(parents=True)
+    for name in SOURCES:
+        copy = shutil.copytree if Path(name).is_dir() else shutil.copy2
+        copy(name, folder / name)
+    (folder / ".dvc").mkdir()
+    run(folder, "dvc config -q core.no_scm true")
+
+
+def run(folder: Path, command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in a project; raises RuntimeError with its output if it fails, unless `check` is false."""
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if check and done.returncode:
+        raise RuntimeError(f"{folder}: `{command}` gave exit code {done.returncode}:\n{done.stdout}")
+    return done
+
+
+def use_times_of(reference: Path, folder: Path) -> None:
+    """Give a project the times of another, and write anew what prints them: then no file depends on a clock."""
+    shutil.rmtree(folder / TIMES, ignore_errors=True)
+    shutil.copytree(reference / TIMES, folder / TIMES)
+    run(folder, "python -m stages.compare fusion && python -m stages.compare ablation && python -m stages.report")
+
+
+def compare_results(reference: Path, folder: Path) -> list[str]:
+    """Return the paths of the files below data/ and runs/ whose bytes differ, or that one project lacks."""
+    ours, theirs = _digests(folder), _digests(reference)
+    return sorted(path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path))
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): sha256(path)
+        for name in ("data", "runs")
+        for path in (folder / name).rglob("*")
+        if path.is_file() and path.name != ".gitignore"
+    }
