@@ -25,8 +25,11 @@ MIN_RETURNS = 8  # fewer returns do not show where an object is
 MAX_RETURNS = PIXELS // 4  # more are no single object
 MAX_SPREAD = 8.0  # pixels, of the bright pixels: at most 4.5 for an object, 17 for noise
 MIN_PAIRS = 20  # that a correlation or a scale needs
-MIN_CORRELATION = 0.5  # of directions, where any camera sees what the LiDAR sees
-SCALES = (0.7, 1.4)  # of movements in the picture by those in the LiDAR: 0.95 to 1.05 simulated
+MIN_CORRELATION = 0.9  # of directions, where any camera sees what the LiDAR sees: 0.99 simulated
+SCALES = (
+    0.7,
+    1.4,
+)  # of movements in the picture by those in the LiDAR: 1.04 simulated, less by each pair that is apart
 MAX_SHIFT = 4.0  # degrees: 1.5 simulated, since the lamp stands aside
 
 MISMATCHED = Kind("lidar", "mismatched", "both sensors to see one object", "find the file that belongs to the picture")
@@ -63,10 +66,10 @@ def find_misaligned(folder: Path, rows: Rows, stats: np.ndarray) -> Iterator[Iss
 def _fit(stats: np.ndarray, judged: Mask, azimuth: np.ndarray, zenith: np.ndarray) -> Fit:
     distance = _distances(stats, azimuth, zenith)
     apart = judged & (distance > MAX_DISTANCE)
-    close = stats[judged & ~apart]
-    agrees, scale, shift = 2 * int(apart.sum()) <= int(judged.sum()), [], 0.0
-    if len(close) >= MIN_PAIRS:
-        for place, center in zip(_picture_directions(close), _lidar_directions(close, azimuth, zenith), strict=True):
+    seen = stats[judged]
+    agrees, scale, shift = 2 * int(apart.sum()) <= len(seen), [], 0.0
+    if len(seen) >= MIN_PAIRS:
+        for place, center in zip(_picture_directions(seen), _lidar_directions(seen, azimuth, zenith), strict=True):
             spread = center - center.mean()
             scale.append(float(spread @ place / max(spread @ spread, 1e-12)))
             shift = max(shift, float(np.abs(np.rad2deg((place - center).mean()))))
@@ -128,9 +131,7 @@ def _mismatched_pairs(folder: Path, rows: Rows, judged: Mask, fit: Fit) -> Itera
 def _describe(judged: Mask, fit: Fit) -> str:
     found = f"the object elsewhere in the picture than in the LiDAR in {fit.apart.sum():,} of {judged.sum():,} pairs"
     moves = " and ".join(f"{each:.2f}" for each in fit.scale)
-    return found + (
-        f" (in the others it moves {moves} times as far, shifted by {fit.shift:.1f} degrees)" if moves else ""
-    )
+    return found + (f" (it moves {moves} times as far, shifted by {fit.shift:.1f} degrees)" if moves else "")
 
 
 def _view_issue(folder: Path, correlation: float, judged: Mask, fit: Fit) -> Issue:
