@@ -9,6 +9,7 @@ READY := $(if $(filter .venv,$(VENV)),.venv/ready)
 # no function of make takes a path with spaces
 export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # what leaks in: the repository of a Git hook, other places for packages; ROS and others set PYTHONPATH for their Python
 unexport GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_PREFIX
