@@ -55,7 +55,7 @@ def finish(folder: Path, base: Path, command: str, note: str) -> tuple[str, str]
 def make_stale(folder: Path, random: Random) -> list[str]:
     """Delete the outputs of one to three stages and what DVC could restore them from; return their names."""
     stages = _stages(folder)
-    chosen = random.sample(sorted(stages), random.randint(1, 3))
+    chosen = random.sample(sorted(stages), min(random.randint(1, 3), len(stages)))
     for name in chosen:
         for out in stages[name]["outs"]:
             path = folder / out["path"]

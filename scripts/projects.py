@@ -10,6 +10,8 @@ from pipeline.core.files import sha256
 
 SOURCES = ("pipeline", "stages", "pretrained", "presets", "dvc.yaml", "params.yaml", ".dvcignore")
 TIMES = Path("runs/times")
+# the stages that print times, in one process
+WRITE_TIMES = "from stages import compare, report; compare.main('fusion'); compare.main('ablation'); report.main()"
 ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "DVC_NO_ANALYTICS": "1",
@@ -39,9 +41,10 @@ def run(folder: Path, command: str, check: bool = True) -> subprocess.CompletedP
 
 def use_times_of(reference: Path, folder: Path) -> None:
     """Give a project the times of another, and write anew what prints them: then no file depends on a clock."""
-    shutil.rmtree(folder / TIMES, ignore_errors=True)
-    shutil.copytree(reference / TIMES, folder / TIMES)
-    run(folder, "python -m stages.compare fusion && python -m stages.compare ablation && python -m stages.report")
+    if folder != reference:
+        shutil.rmtree(folder / TIMES)
+        shutil.copytree(reference / TIMES, folder / TIMES)
+    run(folder, f'python -c "{WRITE_TIMES}"')
 
 
 def compare_results(reference: Path, folder: Path) -> list[str]:
