@@ -11,7 +11,7 @@ STAGES = """
 stages:
   write:
     foreach: [first, second]
-    do: {cmd: "python -m stages.write ${item} \\"$DVC_STAGE\\"", deps: [stages], outs: ["${item}.txt"]}
+    do: {cmd: "python -m stages.write ${item} \\"$DVC_STAGE\\"", deps: [stages/write.py], outs: ["${item}.txt"]}
 """
 LIBRARY = """
 from pathlib import Path
