@@ -68,9 +68,7 @@ class LocalLauncher:
         """Return the commands that have ended since the last call."""
         with suppress(BlockingIOError):
             if not (part := os.read(self._results.fileno(), 2**16)):
-                raise PipelineError(
-                    "the process that starts stages was killed, perhaps for want of memory; run it again"
-                )
+                raise PipelineError(SERVER_KILLED)
             self._received += part
         *lines, self._received = self._received.split(b"\n")
         results = [json.loads(line) for line in lines]
