@@ -56,6 +56,7 @@ COMPARED = ProvedBy("test_metrics_and_plots_compare_two_revisions")
 QUEUED = ProvedBy("test_a_queue_of_experiments_is_run_listed_compared_and_judged")
 EXP_SHOW = "dvc exp show --only-changed --keep 'accuracy|top1|zero_shot|tuned' "
 EXP_SHOW += "--drop '^(runs|data|pipe|lead|val_|Cre|Exec|[Ss]ta)'"
+DIAGNOSED = ProvedBy("test_every_check_is_made_and_leaves_nothing_beside_dvcs_own_folder")
 IMPORT = "python -m pipeline import ~/Downloads/assessment.zip data"
 PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     # set up and run
@@ -72,6 +73,8 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "pre-commit install": Marked(),
     "pip install -r requirements-hub.txt -c constraints.txt": Marked(),
     "pip install -r requirements-explore.txt -c constraints.txt -c constraints-explore.txt": Marked(),
+    "python -m pipeline doctor": DIAGNOSED,
+    "python -m pipeline doctor --json": DIAGNOSED,
     # data
     "mv data ~/simulated-data": Run(),
     IMPORT: Run(f"{2 * SCENES} pairs", ABSENT),
