@@ -8,8 +8,9 @@ import io
 import os
 import re
 from collections.abc import Callable
-from contextlib import redirect_stderr, suppress
+from contextlib import redirect_stderr
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.tools.doctor.finding import Finding, gib, note, ok, problem
@@ -29,6 +30,8 @@ def check_cuda() -> Finding:
     """Ask whether torch reaches a GPU through the driver of this machine."""
     import torch
 
+    if _is_cpu_requested():
+        return ok("DEVICE is cpu, so that no GPU is asked for anything")
     built, release, runs = _built_for(), _read_driver_release(), _ask_driver_for_cuda()
     driver = f"driver {release or 'of unknown version'}" + (f" for CUDA up to {runs}" if runs else "")
     if torch.cuda.is_available():
@@ -51,12 +54,12 @@ def check_cuda() -> Finding:
 
 
 def gpu_checks() -> dict[str, Callable[[], Finding]]:
-    """Return name -> check, one for each GPU that torch reaches."""
-    with suppress(ImportError):
-        import torch
+    """Return name -> check, one for each GPU that torch reaches; none if the CPU was requested."""
+    if _is_cpu_requested() or not find_spec("torch"):
+        return {}
+    import torch
 
-        return {f"gpu {index}": partial(_check_gpu, index) for index in range(torch.cuda.device_count())}
-    return {}
+    return {f"gpu {index}": partial(_check_gpu, index) for index in range(torch.cuda.device_count())}
 
 
 def _check_gpu(index: int) -> Finding:
@@ -87,6 +90,11 @@ def check_device() -> Finding:
     if remark := remarks.getvalue().strip():
         return note(f"{found}; {remark}", "set precision to auto in params.yaml, or see the GPU's line")
     return ok(found)
+
+
+def _is_cpu_requested() -> bool:
+    """Return whether the variable DEVICE, which `find_device` reads, asks for the CPU."""
+    return os.environ.get("DEVICE") == "cpu"
 
 
 def _built_for() -> str | None:

@@ -27,7 +27,7 @@ def check_git() -> Finding:
     refused = _run("sh", REQUIRE_GIT)
     if refused.returncode:
         found, _, fix = refused.stderr.strip().removeprefix("error: ").partition("; fix: ")
-        return note(f"{found}; a run needs none of it", fix)
+        return note(f"{found}; a run needs none", fix)
     folder, common = answer.stdout.splitlines()
     return ok("a clone" if folder == common else f"a worktree of {common}")
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ from pipeline.core.cores import available_memory, count_cores
 from pipeline.jobs.driver import BYTES_OF_A_TRAINING
 from pipeline.tools.doctor.finding import Finding, gib, note, ok, problem
 
+SHARE_OF_RAY = 0.3  # of the memory: Ray's default for the objects of a node
 # measured with the default parameters and data, from nothing to a finished run: 995 MB, of which the copies of the data
 # took 264; the rest is nets, histories and pictures in runs/ and in DVC's cache, and 57 MB of wandb
 BYTES_BESIDE_THE_DATA = 731 * 10**6
@@ -45,7 +47,7 @@ def check_memory() -> Finding:
 
 
 def check_shared_memory() -> Finding:
-    """Try whether processes can share semaphores, which lie in /dev/shm, as readers of raw frames do."""
+    """Try whether processes can share semaphores, which lie in /dev/shm, and whether Ray's objects find room there."""
     try:
         multiprocessing.Semaphore()
     except OSError as error:
@@ -53,7 +55,13 @@ def check_shared_memory() -> Finding:
             f"processes cannot share semaphores ({error.strerror}); one process reads the raw frames",
             "mount a /dev/shm that can be written to",
         )
-    return ok(gib(shutil.disk_usage("/dev/shm").total))
+    free, needed = shutil.disk_usage("/dev/shm").free, SHARE_OF_RAY * psutil.virtual_memory().total
+    if find_spec("ray") and free < needed:
+        return note(
+            f"{gib(free)} free, and Ray keeps its objects in {gib(needed)} of it by default",
+            "`docker run --shm-size`, or start Ray with a smaller --object-store-memory; only Ray needs it",
+        )
+    return ok(f"{gib(free)} free")
 
 
 def check_disk() -> Finding:

@@ -12,6 +12,7 @@ from pipeline.tracking.wandb_run import MODES, SYNONYMS, wandb_folder
 
 REQUIREMENTS = Path("requirements.txt")
 INSTALL = "`pip install -r requirements.txt -c constraints.txt`, or `make setup`"
+INSTALL_RAY = "`pip install -r requirements-cluster.txt -c constraints.txt`"
 PYTHONS = (11, 14)  # the first and the last minor version, as requires-python of pyproject.toml has them
 
 
@@ -62,7 +63,7 @@ def check_wandb() -> Finding:
     if mode == "online":
         return note(
             "online: trainings are uploaded, and stay offline where no server answers",
-            "it needs an account: `wandb login`; without one unset WANDB_MODE",
+            "`wandb login` with an account, or unset WANDB_MODE",
         )
     return ok("disabled" if mode == "disabled" else f"offline, runs go to {wandb_folder()}; no account is needed")
 
@@ -72,4 +73,4 @@ def check_ray() -> Finding:
     try:
         return ok(metadata.version("ray"))
     except metadata.PackageNotFoundError:
-        return note("not installed; only a run on other hosts needs it", "docs/scale.md says how to install it")
+        return note("not installed; a run on other machines needs it", INSTALL_RAY)

@@ -34,7 +34,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
         def start() -> None:
             raise RuntimeError(reason)
 
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        for name in ("CUDA_VISIBLE_DEVICES", "DEVICE"):
+            monkeypatch.delenv(name, raising=False)
         monkeypatch.setattr(gpu, "DRIVER", tmp_path / "version")
         if release:
             (tmp_path / "version").write_text(release)
@@ -97,6 +98,12 @@ def test_a_driver_beside_a_torch_for_the_cpu(machine: Machine) -> None:
     status, found, fix = check_cuda()
     assert status == "note" and "for CUDA up to 13.0, but this torch was built for the CPU alone" in found
     assert fix.startswith("for the GPU install the torch")
+
+
+def test_a_cpu_that_was_requested(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(OPEN_KERNEL, 12020, reached=1)
+    monkeypatch.setenv("DEVICE", "cpu")
+    assert check_cuda().status == "ok" and gpu_checks() == {}
 
 
 def test_gpus_that_compute(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,9 +72,15 @@ def test_shared_memory_that_bars_semaphores() -> None:
     assert status == "note" and "one process reads the raw frames" in found and "/dev/shm" in fix
 
 
-def test_shared_memory_has_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((4096, 4096, 16384, 9, 9, 0, 0, 0, 0, 255)))
-    assert check_shared_memory() == Finding("ok", "0.1 GiB")  # Docker's 64 MiB
+def test_shared_memory_is_too_small_for_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"total": 10 * GIB}))
+    full_disk(monkeypatch, free=2**26)  # Docker's default
+    for installed, status in ((None, "ok"), ("ray", "note")):
+        monkeypatch.setattr("pipeline.tools.doctor.resources.find_spec", lambda name, found=installed: found)
+        assert check_shared_memory().status == status
+    assert check_shared_memory().found == "0.1 GiB free, and Ray keeps its objects in 3.0 GiB of it by default"
+    full_disk(monkeypatch, free=4 * GIB)
+    assert check_shared_memory() == Finding("ok", "4.0 GiB free")
 
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

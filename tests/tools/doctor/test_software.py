@@ -84,4 +84,4 @@ def test_ray_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(metadata, "version", version)
     status, found, fix = check_ray()
-    assert status == "note" and found.startswith("not installed") and "docs/" in fix
+    assert status == "note" and found.startswith("not installed") and "requirements-cluster.txt" in fix
