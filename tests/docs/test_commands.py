@@ -147,6 +147,14 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "python -m benchmarks.gpu --cell add-maxpool": Help(),
     "python -m benchmarks.significance": Help(),
     "python -m benchmarks.schedule --slots 8": Help(),
+    # other machines
+    "bash deploy/ray_node.sh head 127.0.0.1 6379": Marked(),
+    "sbatch --nodes=4 --partition=gpu deploy/slurm.sbatch": Marked(),
+    "docker build --tag REGISTRY/rgb-lidar-cilp-ray - < deploy/kuberay.Dockerfile": Marked(),
+    "kubectl apply -f deploy/kuberay.yaml": Marked(),
+    "kubectl logs --follow job/rgb-lidar-cilp": Marked(),
+    "sky launch -c lab deploy/skypilot.yaml": Marked(),
+    "rsync -a lab:sky_workdir/runs/ runs/ && sky down lab": Marked(),
     # Docker
     "docker build --tag rgb-lidar-cilp .": Marked(),
     "docker build --build-arg BASE_IMAGE=debian:trixie-slim --tag rgb-lidar-cilp .": Marked(),
