@@ -154,7 +154,7 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "kubectl apply -f deploy/kuberay.yaml": Marked(),
     "kubectl logs --follow job/rgb-lidar-cilp": Marked(),
     "sky launch -c lab deploy/skypilot.yaml": Marked(),
-    "rsync -a lab:sky_workdir/runs/ runs/ && sky down lab": Marked(),
+    "rsync -a lab:sky_workdir/runs lab:sky_workdir/dvc.lock . && sky down lab": Marked(),
     # Docker
     "docker build --tag rgb-lidar-cilp .": Marked(),
     "docker build --build-arg BASE_IMAGE=debian:trixie-slim --tag rgb-lidar-cilp .": Marked(),

@@ -57,9 +57,8 @@ def _find(check: Callable[[], Finding]) -> Finding:
     except PipelineError as error:
         return problem(printable(str(error)), "")  # which names its own
     except OSError as error:
-        return problem(
-            printable(f"{error.filename}: {error.strerror}"), "run this in the root folder of a clone, as its owner"
-        )
+        found = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return problem(printable(found), "run this in the root folder of a clone, as its owner")
 
 
 def format_line(name: str, finding: Finding) -> str:

@@ -23,7 +23,7 @@ def ok(found: str) -> Finding:
 
 
 def note(found: str, fix: str) -> Finding:
-    """Return a finding that a run can do with."""
+    """Return a finding that stops no run."""
     return Finding("note", found, fix)
 
 

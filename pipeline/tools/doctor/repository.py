@@ -21,14 +21,14 @@ def check_git() -> Finding:
     """Ask whether experiments, which are commits, can be made here; a run needs no Git."""
     if not shutil.which("git"):
         return note("not installed; a run needs none, experiments do", "install git")
-    answer = _run("git", "rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir")
+    answer = _run("git", "rev-parse", "--git-dir", "--git-common-dir")
     if answer.returncode and Path(".git").exists():
         return _explain(answer.stderr)
     refused = _run("sh", REQUIRE_GIT)
     if refused.returncode:
         found, _, fix = refused.stderr.strip().removeprefix("error: ").partition("; fix: ")
         return note(f"{found}; a run needs none", fix)
-    folder, common = answer.stdout.splitlines()
+    folder, common = (Path(line).resolve() for line in answer.stdout.splitlines())
     return ok("a clone" if folder == common else f"a worktree of {common}")
 
 

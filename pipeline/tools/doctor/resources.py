@@ -1,4 +1,7 @@
-"""Checks of what this process may use: cores, memory, shared memory, disk."""
+"""Checks of what this process may use: cores, memory, shared memory, disk.
+
+Each check imports packages when it runs, so that an absent one is a finding as well.
+"""
 
 import multiprocessing
 import os
@@ -6,11 +9,6 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
-import yaml
-
-from pipeline.core.cores import available_memory, count_cores
-from pipeline.jobs.driver import BYTES_OF_A_TRAINING
 from pipeline.tools.doctor.finding import Finding, gib, note, ok, problem
 
 SHARE_OF_RAY = 0.3  # of the memory: Ray's default for the objects of a node
@@ -23,6 +21,8 @@ BYTES_OF_THE_DEFAULT_DATA = 66 * 10**6
 
 def check_cores() -> Finding:
     """Compare the cores that this process may use with those of the machine."""
+    from pipeline.core.cores import count_cores
+
     cores, present, bound = count_cores(), os.cpu_count() or 1, len(os.sched_getaffinity(0))
     if cores == present:
         return ok(f"{cores}, all of this machine")
@@ -35,6 +35,11 @@ def check_cores() -> Finding:
 
 def check_memory() -> Finding:
     """Compare the free memory, by the system and by the cgroup's limit, with what one training needs."""
+    import psutil
+
+    from pipeline.core.cores import available_memory
+    from pipeline.jobs.driver import BYTES_OF_A_TRAINING
+
     free, of_the_system = available_memory(), psutil.virtual_memory().available
     cause = " by the cgroup's limit" if free < of_the_system * 0.9 else ""  # the second is measured a moment later
     trainings = free // BYTES_OF_A_TRAINING
@@ -48,6 +53,8 @@ def check_memory() -> Finding:
 
 def check_shared_memory() -> Finding:
     """Try whether processes can share semaphores, which lie in /dev/shm, and whether Ray's objects find room there."""
+    import psutil
+
     try:
         multiprocessing.Semaphore()
     except OSError as error:
@@ -77,6 +84,8 @@ def check_disk() -> Finding:
 
 def _size_of_the_data() -> int:
     """Return the bytes of the raw data as data.dvc has them; without a readable one, those of the default data."""
+    import yaml
+
     try:
         return int(yaml.safe_load(Path("data.dvc").read_text(encoding="utf-8"))["outs"][0]["size"])
     except (OSError, ValueError, KeyError, IndexError, TypeError, yaml.YAMLError):

@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 
 from pipeline.tools.doctor.finding import Finding, note, ok, problem
-from pipeline.tracking.wandb_run import MODES, SYNONYMS, wandb_folder
 
 REQUIREMENTS = Path("requirements.txt")
 INSTALL = "`pip install -r requirements.txt -c constraints.txt`, or `make setup`"
@@ -54,6 +53,8 @@ def _read_pins() -> Iterator[tuple[str, str]]:
 
 def check_wandb() -> Finding:
     """Name the mode of tracking, which WANDB_MODE sets."""
+    from pipeline.tracking.wandb_run import MODES, SYNONYMS, wandb_folder  # an absent package is a finding as well
+
     value = os.environ.get("WANDB_MODE") or "offline"
     mode = SYNONYMS.get(value.lower(), value.lower())
     if mode not in MODES:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,6 +48,23 @@ def test_a_check_that_cannot_be_made_is_a_problem() -> None:
     assert "no_such_package" in findings["absent"].found and "make setup" in findings["absent"].fix
     assert findings["refused"].found == r"params.yaml: found two\nlines"
     assert findings["barred"].found == "requirements.txt: Permission denied"
+
+
+def test_absent_packages_are_findings_too(clone: Path) -> None:
+    code = """
+import sys
+for name in ("torch", "psutil", "numpy", "joblib", "yaml", "dvc"):
+    sys.modules[name] = None
+sys.argv[1:] = ["doctor"]
+from pipeline.__main__ import app
+app()
+"""
+    command, environment = [sys.executable, "-c", code], os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    statuses = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()[:-1]}
+    assert done.returncode == 1 and list(statuses) == NAMES
+    needed = ("torch", "cuda", "device", "cores", "memory", "disk", "dvc")
+    assert {statuses[name] for name in needed} == {"problem"} and "Traceback" not in done.stderr
 
 
 def doctor(*arguments: str) -> tuple[int, str]:

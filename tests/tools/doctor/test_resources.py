@@ -48,7 +48,7 @@ def test_cores_are_limited_by_affinity() -> None:
 
 
 def test_all_cores_are_fine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.tools.doctor.resources.count_cores", lambda: 8)
+    monkeypatch.setattr("pipeline.core.cores.count_cores", lambda: 8)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert check_cores() == Finding("ok", "8, all of this machine")
 
@@ -61,7 +61,7 @@ def test_too_little_memory_for_one_training(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_memory_counts_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.tools.doctor.resources.available_memory", lambda: 5 * GIB // 2)
+    monkeypatch.setattr("pipeline.core.cores.available_memory", lambda: 5 * GIB // 2)
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 5 * GIB // 2}))
     assert check_memory() == Finding("ok", "2.5 GiB free: enough for 2 trainings at a time")
 
