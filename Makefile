@@ -81,7 +81,8 @@ lint: $(READY)
 	ruff check .
 	ruff format --check .
 	mypy
-	hadolint Dockerfile
+	hadolint Dockerfile deploy/kuberay.Dockerfile
+	shellcheck scripts/*.sh docker-entrypoint.sh deploy/*.sh deploy/*.sbatch
 
 # data/ and runs/ stay as they are
 smoke: $(READY)

@@ -119,12 +119,29 @@ def explore(
 
 
 @app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+    """Check machine, packages and repository, one line a check. Exit code 1 if there is a problem."""
+    from pipeline.tools.doctor.diagnosis import all_checks, diagnose, format_line, format_summary
+
+    findings = diagnose(all_checks())
+    if as_json:
+        print(json.dumps({name: finding._asdict() for name, finding in findings.items()}, indent=2))
+    else:
+        print(*(format_line(name, finding) for name, finding in findings.items()), sep="\n")
+        print(format_summary(findings))
+    if any(finding.status == "problem" for finding in findings.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
 def params() -> None:
-    """Check params.yaml, and print its seeds and cells and the device on which the stages compute."""
+    """Print problems that stop a run, check params.yaml, and print its seeds and cells and the device."""
     from pipeline.config.params import load_params
     from pipeline.core.device import precision_name, setup_device
     from pipeline.models.fusion import check_nets
+    from pipeline.tools.doctor.diagnosis import print_problems
 
+    print_problems()
     loaded = load_params()
     check_nets(loaded.fusion.nets)
     cells = f"{len(loaded.matrix)} cells of {len(loaded.fusion.seeds)} seeds"

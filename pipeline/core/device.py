@@ -67,7 +67,7 @@ def find_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     capability, built_for = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
-    if any(_runs(arch, capability) for arch in built_for):
+    if has_kernels(capability, built_for):
         return torch.device("cuda")
     found, expected = "{}.{}".format(*capability), ", ".join(built_for)
     print(
@@ -76,6 +76,11 @@ def find_device() -> torch.device:
         file=sys.stderr,
     )
     return torch.device("cpu")
+
+
+def has_kernels(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
+    """Return whether a torch that was built for the architectures `built_for` has kernels for a GPU."""
+    return any(_runs(arch, capability) for arch in built_for)
 
 
 def _runs(arch: str, capability: tuple[int, int]) -> bool:
