@@ -29,7 +29,7 @@ def retrieval_loss(queries: Tensor, keys: Tensor, scale: Tensor | float, first: 
     """
     size = max(1, MAX_LOGITS // len(keys))
     losses = []
-    for start in range(0, len(queries), size):
+    for start in range(0, max(1, len(queries)), size):  # no queries are one chunk of none
         part = queries[start : start + size]
         # the logits of a chunk are computed again for the gradient, so that those of one chunk are held at a time
         losses.append(

@@ -118,8 +118,9 @@ class RankBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(input)
         values, axes = input.float(), (0, 2, 3)
-        count = _Sum.apply(values.new_full((1,), values.numel() / self.num_features))
-        mean = _Sum.apply(values.sum(axes)) / count
+        own_count = values.new_full((1,), values.numel() / self.num_features)
+        totals = _Sum.apply(torch.cat([values.sum(axes), own_count]))
+        mean, count = totals[:-1] / totals[-1], totals[-1]
         centred = values - mean.view(1, -1, 1, 1)
         variance = _Sum.apply(centred.square().sum(axes)) / count
         with torch.no_grad():
