@@ -27,15 +27,18 @@ def retrieval_loss(queries: Tensor, keys: Tensor, scale: Tensor | float, first: 
 
     Unit rows: queries (Q, D), keys (B, D); query i belongs to key `first` + i. At most MAX_LOGITS logits are in memory.
     """
-    size = max(1, MAX_LOGITS // len(keys))
     losses = []
-    for start in range(0, max(1, len(queries)), size):  # no queries are one chunk of none
-        part = queries[start : start + size]
+    for rows in chunk_rows(len(queries), len(keys)):
+        part, place = queries[rows], first + rows.start
         # the logits of a chunk are computed again for the gradient, so that those of one chunk are held at a time
-        losses.append(
-            checkpoint(_chunk_loss, part, keys, scale, first + start, use_reentrant=False, preserve_rng_state=False)
-        )
+        losses.append(checkpoint(_chunk_loss, part, keys, scale, place, use_reentrant=False, preserve_rng_state=False))
     return torch.stack(losses).sum()
+
+
+def chunk_rows(rows: int, columns: int) -> list[slice]:
+    """Return slices of the rows of a matrix, each of at most MAX_LOGITS values; no rows are one empty slice."""
+    size = max(1, MAX_LOGITS // columns)
+    return [slice(start, min(start + size, rows)) for start in range(0, max(1, rows), size)]
 
 
 def _chunk_loss(queries: Tensor, keys: Tensor, scale: Tensor | float, first: int) -> Tensor:
