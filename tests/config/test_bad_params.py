@@ -212,7 +212,7 @@ ALIASES += "c: &c [*b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *
 ALIASES += "e: &e [*d, *d, *d, *d, *d, *d, *d, *d]\nf: [*e, *e, *e, *e, *e, *e, *e, *e]\n"
 
 
-@pytest.mark.parametrize("text, place", [(ALIASES, "f, line 6"), ("a:\n  b: &b\n  - *b\n", "a.b, line 3")])
+@pytest.mark.parametrize("text, place", [(ALIASES, "f, line 6"), ("a:\n  b: &b\n  - *b\n", "a.b, line 2")])
 def test_aliases_without_end_are_refused_by_key_and_line(text: str, place: str) -> None:
     assert find_error(text) == (
         f"params.yaml: not valid YAML: {place}: found aliases that make over 100,000 values; expected fewer; write the "
