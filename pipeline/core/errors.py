@@ -10,6 +10,9 @@ from typing import Any
 import typer
 
 ENDINGS = {130: "interrupted", 143: "ended by SIGTERM"}  # exit codes as a shell gives them
+# words of RuntimeErrors: torch and oneDNN have no error of their own for memory on a CPU, Python has none for threads
+NO_MEMORY = ("memory", "could not create a primitive")
+NO_THREAD = "can't start new thread"
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
 
@@ -37,15 +40,25 @@ def run_command(command: Callable[..., None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch has no error of its own on a CPU
+        if not (line := _name_want(error)):
             raise
-        reason = str(error).strip().split("\n")[0] or "not even for an error message"
-        print(f"error: out of memory ({reason}); lower batch_size, the widths or the number of seeds", file=sys.stderr)
+        print(f"error: {line}", file=sys.stderr)
         raise SystemExit(1) from None
     except SystemExit as exit_:
         if exit_.code in ENDINGS:
             print(f"error: {ENDINGS[exit_.code]}; nothing half-done looks whole, run it again", file=sys.stderr)
         raise
+
+
+def _name_want(error: MemoryError | RuntimeError) -> str | None:
+    """Return a line for an error that means want of memory or of threads; None for any other."""
+    reason = str(error).strip().split("\n")[0]
+    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+        reason = reason or "not even for an error message"
+        return f"out of memory ({reason}); lower batch_size, the widths or the number of seeds"
+    if NO_THREAD in reason:
+        return f"{reason}: raise the limit, which is that of `ulimit -u` or the container's pids.max"
+    return None
 
 
 def _end(*_: Any) -> None:
