@@ -10,8 +10,8 @@ from typing import Any
 import typer
 
 ENDINGS = {130: "interrupted", 143: "ended by SIGTERM"}  # exit codes as a shell gives them
-# words of RuntimeErrors: torch and oneDNN have no error of their own for memory on a CPU, Python has none for threads
-NO_MEMORY = ("memory", "could not create a primitive")
+# words of RuntimeErrors: torch, C++ and oneDNN have no error of their own for memory, Python has none for threads
+NO_MEMORY = ("memory", "bad_alloc", "could not create a primitive")
 NO_THREAD = "can't start new thread"
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 

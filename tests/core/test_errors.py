@@ -28,6 +28,10 @@ def test_want_of_memory_is_one_line(fail, monkeypatch: pytest.MonkeyPatch, capsy
             "error: out of memory (could not create a primitive); lower batch_size, the widths or the number of seeds",
         ),
         (
+            "std::bad_alloc",
+            "error: out of memory (std::bad_alloc); lower batch_size, the widths or the number of seeds",
+        ),
+        (
             "can't start new thread",
             "error: can't start new thread: raise the limit, which is that of `ulimit -u` or the container's pids.max",
         ),
