@@ -26,6 +26,13 @@ def printable(text: str, max_length: int = 1000) -> str:
     return line if len(line) <= max_length else f"{line[:max_length]}..."
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether an error means that this process has no memory left; it says nothing about any file then."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
+    )
+
+
 def run_command(command: Callable[..., None]) -> None:
     """Run `command` or a typer app with the arguments of the process; a PipelineError ends without a traceback.
 
@@ -53,7 +60,7 @@ def run_command(command: Callable[..., None]) -> None:
 def _name_want(error: MemoryError | RuntimeError) -> str | None:
     """Return a line for an error that means want of memory or of threads; None for any other."""
     reason = str(error).strip().split("\n")[0]
-    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+    if lacks_memory(error):
         reason = reason or "not even for an error message"
         return f"out of memory ({reason}); lower batch_size, the widths or the number of seeds"
     if NO_THREAD in reason:
