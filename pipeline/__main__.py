@@ -33,6 +33,9 @@ def version(
     ] = False,
 ) -> None:
     """RGB + LiDAR fusion and contrastive pretraining: data, parameters, trained nets and experiments."""
+    from pipeline.core.cores import require_address_space
+
+    require_address_space()
 
 
 @app.command("simulate")

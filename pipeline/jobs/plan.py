@@ -7,7 +7,9 @@ The plan holds DVC's lock on the repository from its beginning to its end: nobod
 
 import json
 import logging
+import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic
+from pipeline.jobs.decayed import remove_decayed
 from pipeline.jobs.repository import open_repo
 
 if TYPE_CHECKING:
@@ -88,6 +91,14 @@ class Plan:
             except RunCacheNotFoundError:
                 return None
             self._record(stage)
+            if decayed := remove_decayed(stage):
+                names = ", ".join(os.path.relpath(path) for path in decayed)
+                print(
+                    f"{names}: found bytes of another MD5 than its name; deleted; {stage.addressing} runs",
+                    file=sys.stderr,
+                )
+                stage.remove_outs()
+                return None
             return "restored"
 
     def begin(self, stage: "Stage", variables: Mapping[str, str]) -> Command:

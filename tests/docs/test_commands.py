@@ -146,6 +146,8 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "python -m benchmarks.tracking --cell late-maxpool --rounds 6": Help(),
     "python -m benchmarks.gpu --cell add-maxpool": Help(),
     "python -m benchmarks.significance": Help(),
+    "python -m benchmarks.alarms --scenes 10000": Help(),
+    "python -m scripts.resume --scenes 1000": Help(),
     "python -m benchmarks.schedule --slots 8": Help(),
     # other machines
     "bash deploy/ray_node.sh head 127.0.0.1 6379": Marked(),
