@@ -34,7 +34,7 @@ WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 REPRO = python -m pipeline repro $(JOBS:%=--jobs %)
 CORES = $$(python -c "from pipeline.core.cores import count_cores; print(count_cores())")
 
-.PHONY: setup repro run sweep course full published test test-explore check lint smoke image bench chaos repeat identity remake
+.PHONY: setup repro run sweep course full published test test-explore check lint smoke image image-check bench chaos repeat identity remake
 
 setup: $(READY)
 
@@ -103,8 +103,13 @@ repeat: $(READY)
 chaos: $(READY)
 	python -m scripts.chaos $(SEED:%=--seed %) $(KILLS:%=--kills %) $(CORRUPTIONS:%=--corruptions %) $(ONLY:%=--only %)
 
+# BUILD_FLAGS='--secret id=pip.conf,src=FILE': settings of pip for the build alone
 image:
-	docker build --tag rgb-lidar-cilp .
+	docker build --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(BUILD_FLAGS) --tag rgb-lidar-cilp .
+
+# without Docker, on a stand-in for the base image; needs root, buildah and mmdebstrap
+image-check: $(READY)
+	BUILD_FLAGS='$(BUILD_FLAGS)' python -m scripts.image_check
 
 .venv/ready: requirements.txt requirements-hub.txt requirements-dev.txt constraints.txt $(GIVEN) $(call MOVED,.venv)
 	@sh scripts/make_venv.sh "$(PYTHON)" .venv setup $(GIVEN)
