@@ -1,5 +1,5 @@
 # make repro: everything from nothing.  make test: all tests.  make check: the quick ones.
-# JOBS=n: so many trainings at a time; by default as many as cores and memory allow.
+# JOBS=n: so many trainings at a time; by default as many as cores and memory allow. DEVICE=cpu or cuda: on that.
 # make sweep: a grid of experiments.  make smoke: every stage on 40 scenes, in a folder of its own.
 # make repeat: two runs, byte by byte.  make chaos: random kills and corruptions.
 PYTHON ?= python3
