@@ -107,9 +107,9 @@ chaos: $(READY)
 image:
 	docker build --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(BUILD_FLAGS) --tag rgb-lidar-cilp .
 
-# without Docker, on a stand-in for the base image; needs root, buildah and mmdebstrap
+# without Docker, on a stand-in for the base image; needs root, buildah and mmdebstrap; BUILD_FLAGS as above
 image-check: $(READY)
-	BUILD_FLAGS='$(BUILD_FLAGS)' python -m scripts.image_check
+	python -m scripts.image_check
 
 .venv/ready: requirements.txt requirements-hub.txt requirements-dev.txt constraints.txt $(GIVEN) $(call MOVED,.venv)
 	@sh scripts/make_venv.sh "$(PYTHON)" .venv setup $(GIVEN)

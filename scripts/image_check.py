@@ -70,6 +70,7 @@ def main() -> None:
             f"image: {size} MB, of which /opt/venv {run(root, 'du -sm opt/venv | cut -f1').stdout.strip()}", flush=True
         )
         require_nothing_private(root)
+        check_foreign_folder(root)
         check_main_job(root)
         check_windows_checkout(root)
         check_worktree(root)
@@ -112,6 +113,14 @@ def require_nothing_private(root: Path) -> None:
         raise PipelineError(f"the image has settings of pip, expected none: {settings}")
     packages = json.loads((root / "opt/sbom.cdx.json").read_text())["components"]
     print(f"nothing private inside; the SBOM lists {len(packages)} packages", flush=True)
+
+
+def check_foreign_folder(root: Path) -> None:
+    """Start the main job in a folder of another user: one line has to name the option of Docker that is missing."""
+    output = enter(root, clone("foreign"), code=1)
+    if output.count("\n") != 1 or "docker run --user" not in output:
+        raise PipelineError(f"the main job in a folder of another user: found {output}, expected one line with the fix")
+    print("foreign folder: refused in one line", flush=True)
 
 
 def check_main_job(root: Path) -> None:
@@ -184,16 +193,19 @@ def give(folder: Path) -> None:
     run(folder, f"chown -R {USER}:{USER} .")
 
 
-def enter(root: Path, folder: Path, *arguments: str) -> str:
-    """Run the image's entry point with a folder mounted as /workspace, and return its output; raises PipelineError."""
+def enter(root: Path, folder: Path, *arguments: str, code: int = 0) -> str:
+    """Run the image's entry point with a folder mounted as /workspace, and return its output.
+
+    Raises PipelineError if its exit code is not `code`.
+    """
     config = json.loads(run(FOLDER, f"buildah inspect --type image {IMAGE}").stdout)["OCIv1"]["config"]
     command = [str(root), str(folder), str(USER), *config["Env"], *config["Entrypoint"], *arguments]
     unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", ENTER, "sh"]
     done = subprocess.run([*unshare, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
+    if done.returncode != code:
         name = " ".join(arguments) or "the main job"
         raise PipelineError(
-            f"{name} in the image: found exit code {done.returncode}, expected 0:\n{done.stdout[-3000:]}"
+            f"{name} in the image: found exit code {done.returncode}, expected {code}:\n{done.stdout[-3000:]}"
         )
     return done.stdout
 

@@ -158,7 +158,7 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "docker compose --profile farm run --rm farm": Marked(),
     "docker compose --profile farm down": Marked(),
     "docker build --secret id=pip.conf,src=$HOME/.config/pip/pip.conf --tag rgb-lidar-cilp .": Marked(),
-    "make image-check": Make("BUILD_FLAGS='' python -m scripts.image_check"),
+    "make image-check": Make("python -m scripts.image_check"),
 }
 DOCUMENTED = [command for page in PAGES for command in commands(page)]
 

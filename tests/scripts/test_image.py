@@ -11,8 +11,9 @@ import torch
 import yaml
 
 from pipeline.core.device import DEVICES
+from pipeline.core.errors import PipelineError
 from pipeline.version import __version__
-from scripts.image_check import PRIVATE
+from scripts.image_check import PRIVATE, main
 from scripts.require_cuda import require_cuda
 from support.commands import ENVIRONMENT, ROOT, shell
 
@@ -198,3 +199,9 @@ def test_the_farm_is_reached_where_its_head_listens() -> None:
     assert SERVICES["farm"]["environment"]["CLUSTER"] == f"ray://head:{head['ray-client-server-port']}"
     assert worker["address"] == f"head:{head['port']}" and head["num-cpus"] == "0"
     assert {name for name, service in SERVICES.items() if "profiles" in service} == {"farm", "head", "worker"}
+
+
+def test_the_check_names_the_tool_that_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "buildah" else name)
+    with pytest.raises(PipelineError, match="found no buildah; .*apt-get install buildah$"):
+        main()
