@@ -26,19 +26,10 @@ BASE, IMAGE = "localhost/rgb-lidar-cilp-stand-in", "localhost/rgb-lidar-cilp-che
 USER = 12345
 TOOLS = ("buildah", "mmdebstrap", "unshare", "chroot")
 # what must not enter an image, though it lies in the folder that it is built from
-PRIVATE = (
-    ".git/a",
-    ".env",
-    ".netrc",
-    "pip.conf",
-    "id_ed25519",
-    "data/cubes/a",
-    "runs/a",
-    "wandb/a",
-    "mine/a",
-    ".venv/a",
-)
-PRIVATE += (".dvc/config.local", ".dvc/cache/a", ".dvc/tmp/a", "pretrained/a.safetensors", "pipeline/__pycache__/a")
+PRIVATE = [
+    *(".git/a", ".env", ".netrc", "pip.conf", "id_ed25519", "data/cubes/a", "runs/a", "wandb/a", "mine/a", ".venv/a"),
+    *(".dvc/config.local", ".dvc/cache/a", ".dvc/tmp/a", "pretrained/a.safetensors", "pipeline/__pycache__/a"),
+]
 SECRET = uuid4().hex
 # the mounts of a container, and its command as a user that /etc/passwd does not have
 ENTER = """
