@@ -81,6 +81,7 @@ def build() -> None:
         (FOLDER / "context" / name).parent.mkdir(parents=True, exist_ok=True)
         (FOLDER / "context" / name).write_text(SECRET)
     flags = f"--isolation chroot --build-arg BASE_IMAGE={BASE} {os.environ.get('BUILD_FLAGS', '')}"
+    run(FOLDER, f"buildah rmi {IMAGE}", check=False)  # of a check that failed
     start = monotonic()
     run(FOLDER / "context", f"buildah bud {flags} --tag {IMAGE} .")
     print(f"built in {monotonic() - start:.0f} s", flush=True)
