@@ -1,5 +1,5 @@
 # make repro: everything from nothing.  make test: all tests.  make check: the quick ones.
-# JOBS=n: so many trainings at a time; by default as many as cores and memory allow.
+# JOBS=n: so many trainings at a time; by default as many as cores and memory allow. DEVICE=cpu or cuda: on that.
 # make sweep: a grid of experiments.  make smoke: every stage on 40 scenes, in a folder of its own.
 # make repeat: two runs, byte by byte.  make chaos: random kills and corruptions.
 PYTHON ?= python3
@@ -34,7 +34,7 @@ WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 REPRO = python -m pipeline repro $(JOBS:%=--jobs %)
 CORES = $$(python -c "from pipeline.core.cores import count_cores; print(count_cores())")
 
-.PHONY: setup repro run sweep course full published test test-explore check lint smoke image bench chaos repeat identity remake
+.PHONY: setup repro run sweep course full published test test-explore check lint smoke image image-check bench chaos repeat identity remake
 
 setup: $(READY)
 
@@ -104,8 +104,13 @@ repeat: $(READY)
 chaos: $(READY)
 	python -m scripts.chaos $(SEED:%=--seed %) $(KILLS:%=--kills %) $(CORRUPTIONS:%=--corruptions %) $(ONLY:%=--only %)
 
+# BUILD_FLAGS='--secret id=pip.conf,src=FILE': settings of pip for the build alone
 image:
-	docker build --tag rgb-lidar-cilp .
+	docker build --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(BUILD_FLAGS) --tag rgb-lidar-cilp .
+
+# without Docker, on a stand-in for the base image; needs root, buildah and mmdebstrap; BUILD_FLAGS as above
+image-check: $(READY)
+	python -m scripts.image_check
 
 .venv/ready: requirements.txt requirements-hub.txt requirements-dev.txt constraints.txt $(GIVEN) $(call MOVED,.venv)
 	@sh scripts/make_venv.sh "$(PYTHON)" .venv setup $(GIVEN)

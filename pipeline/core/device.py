@@ -19,13 +19,14 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats it
 import torch  # noqa: E402  (the variable above is read when CUDA starts)
 from torch import nn  # noqa: E402
 
-from pipeline.core.errors import PipelineError  # noqa: E402
+from pipeline.core.errors import PipelineError, printable  # noqa: E402
 from pipeline.core.memory import keep_freed_memory  # noqa: E402
 from pipeline.core.slots import count_slots, record_seconds, slot  # noqa: E402
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Net = TypeVar("Net", bound=nn.Module)
+DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _requested: torch.dtype | None = None  # by setup_device, for all threads; None: by the hardware
 _cancelled = threading.Event()
@@ -37,10 +38,10 @@ class Cancelled(Exception):
 
 
 def setup_device(requested: str = "auto") -> torch.device:
-    """Return the first CUDA device if there is one, else the CPU; ask for repeatable algorithms on either.
+    """Return the device of `find_device`; ask for repeatable algorithms on it.
 
     `requested` is the precision of this process: a name in PRECISIONS, or `auto` for what the hardware is made for.
-    Raises PipelineError for bfloat16 on a GPU that only emulates it.
+    Raises PipelineError for bfloat16 on a GPU that only emulates it, and as `find_device` does.
     """
     global _requested
     _requested = None if requested == "auto" else PRECISIONS[requested]
@@ -63,18 +64,32 @@ def setup_device(requested: str = "auto") -> torch.device:
 
 
 def find_device() -> torch.device:
-    """Return the first CUDA device if torch has kernels for it, else the CPU, with a line where a GPU is too old."""
-    if not torch.cuda.is_available():
+    """Return the device that the environment's DEVICE names: `cpu`, `cuda`, or `auto`, which is also the default.
+
+    `cuda` is the first CUDA device. `auto` is `cuda` if torch has kernels for it, else the CPU, with a line where a GPU
+    is too old. With `cpu` no GPU is asked for anything. Raises PipelineError for another name, and for `cuda` without a
+    GPU that torch has kernels for.
+    """
+    requested = os.environ.get("DEVICE") or "auto"
+    if requested not in DEVICES:
+        raise PipelineError(f"DEVICE: found {printable(requested)}, expected {', '.join(DEVICES)}; set it to one")
+    if requested == "cpu" or (requested == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
-    capability, built_for = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
-    if has_kernels(capability, built_for):
+    if not torch.cuda.is_available():
+        built_for = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPUs alone"
+        raise PipelineError(
+            f"DEVICE is cuda: found no GPU for torch {torch.__version__}, which is built for {built_for}; expected "
+            "one; update the driver, start the container with --gpus all, or set DEVICE to auto or cpu"
+        )
+    capability, architectures = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
+    if has_kernels(capability, architectures):
         return torch.device("cuda")
-    found, expected = "{}.{}".format(*capability), ", ".join(built_for)
-    print(
-        f"{torch.cuda.get_device_name()}: found compute capability {found}; this torch expects one of {expected}; "
-        "the CPU computes; for the GPU install a torch that was built for it",
-        file=sys.stderr,
-    )
+    found, expected = "{}.{}".format(*capability), ", ".join(architectures)
+    unfit = f"{torch.cuda.get_device_name()}: found compute capability {found}; this torch expects one of {expected}"
+    fix = "for the GPU install a torch that was built for it"
+    if requested == "cuda":
+        raise PipelineError(f"DEVICE is cuda: {unfit}; {fix}, or set DEVICE to auto or cpu")
+    print(f"{unfit}; the CPU computes; {fix}", file=sys.stderr)
     return torch.device("cpu")
 
 

@@ -187,6 +187,6 @@ def _describe(code: int, log: Path) -> str:
 
 def _has_gpu() -> bool:
     """Return whether trainings run on a GPU, which one stage at a time has to itself."""
-    from torch import cuda  # over a second, which a run with nothing to do goes without
+    from pipeline.core.device import find_device  # imports torch: over a second, which a run with nothing to do saves
 
-    return cuda.is_available()
+    return find_device().type == "cuda"

@@ -49,7 +49,7 @@ class Marked(NamedTuple):
     """Not proved: the line names what the command needs or how long it takes."""
 
 
-LAB = 'docker run --rm --gpus all --user "$(id -u):$(id -g)" -v "$PWD":/workspace rgb-lidar-cilp'
+LAB = 'docker run --rm --init --gpus all --user "$(id -u):$(id -g)" -v "$PWD":/workspace rgb-lidar-cilp'
 ABSENT = "rm -r data"
 PREDICTED = ProvedBy("test_predict_repeats_evaluate_and_survives_a_broken_file")
 COMPARED = ProvedBy("test_metrics_and_plots_compare_two_revisions")
@@ -163,7 +163,15 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "docker run --rm rgb-lidar-cilp make smoke": Marked(),
     f"alias lab='{LAB}'": Marked(),
     "lab": Marked(),
-    "lab dvc metrics show": Marked(),
+    "lab dvc repro fusion@concat-maxpool": Marked(),
+    "lab test": Marked(),
+    'export LAB_USER="$(id -u):$(id -g)"': Run(),
+    "docker compose run --rm cpu": Marked(),
+    "docker compose run --rm gpu dvc repro lidar": Marked(),
+    "docker compose --profile farm run --rm farm": Marked(),
+    "docker compose --profile farm down": Marked(),
+    "docker build --secret id=pip.conf,src=$HOME/.config/pip/pip.conf --tag rgb-lidar-cilp .": Marked(),
+    "make image-check": Make("python -m scripts.image_check"),
 }
 DOCUMENTED = [command for page in PAGES for command in commands(page)]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline.core.errors import PipelineError
 from pipeline.jobs.driver import count_trainings, repro
@@ -169,7 +170,17 @@ def test_stages_are_told_of_their_slots(project: Path) -> None:
 
 
 def test_a_gpu_runs_one_stage_at_a_time(project: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("pipeline.core.device.find_device", lambda: torch.device("cuda"))
     (project / "wide.sh").write_text("echo + >> log; cat first > wide-$1; sleep 0.3; echo - >> log\n")
     repro(["last"], jobs=4)
     assert log() == ["first", *"+-+-+-"]
+
+
+def test_the_cpu_that_was_asked_for_runs_stages_side_by_side(
+    project: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setenv("DEVICE", "cpu")
+    (project / "wide.sh").write_text("echo + >> log; cat first > wide-$1; sleep 0.3; echo - >> log\n")
+    repro(["last"], jobs=4)
+    assert log()[:4] == ["first", *"+++"]

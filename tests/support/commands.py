@@ -19,7 +19,7 @@ DVC_FOLDER = tempfile.mkdtemp(prefix="dvc-")  # the user's DVC is neither read n
 atexit.register(shutil.rmtree, DVC_FOLDER, ignore_errors=True)
 # a Git hook names the repository that it runs for, and no test may write there
 HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
-for name in HOOKS:
+for name in (*HOOKS, "DEVICE"):  # tests name the device themselves
     os.environ.pop(name, None)
 ENVIRONMENT = os.environ | {
     "DVC_GLOBAL_CONFIG_DIR": f"{DVC_FOLDER}/global",
