@@ -95,11 +95,10 @@ class RayLauncher:
 
         A stage gets one core at least and one a seed at most, all of one node; on GPUs it gets one GPU.
         """
-        nodes = self._count()
-        free = sum(nodes) - sum(claim.size for claim in self._claims.values())
-        if free < 1:
+        claimed = sum(claim.size for claim in self._claims.values())
+        size = share_of(self._count(), claimed, 1 if self._numerics.gpu else seeds, waiting)
+        if not size:
             return None
-        size = 1 if self._numerics.gpu else max(1, min(seeds, max(nodes), free // waiting))
         self._claims[name] = Claim(size, lambda: self._claims.pop(name))
         return self._claims[name]
 
@@ -205,6 +204,12 @@ class RayLauncher:
         with (Path(environment[SLOTS]) / "record.jsonl").open("a") as file:
             file.write(result.record)
         write_json(self._plan.folder / "manifests" / f"{task.name.replace('/', '_')}.json", result.manifest)
+
+
+def share_of(nodes: Sequence[int], claimed: int, seeds: int, waiting: int) -> int:
+    """Return how many cores of one node a stage of `seeds` gets if `waiting` stages share what is free; 0 for none."""
+    free = sum(nodes) - claimed
+    return max(1, min(seeds, max(nodes), free // waiting)) if free > 0 else 0
 
 
 def find_damage(result: Result, outputs: Sequence[str]) -> str:
