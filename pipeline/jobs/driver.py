@@ -78,6 +78,7 @@ class Run:
         self.lengths = read_lengths(plan.folder / "lengths.json")
         self.waiting = list(plan.stages)  # for their ancestors
         self.ready: list[Stage] = []
+        self.seeds: dict[Stage, int] = {}  # of the stages that have been ready while there was a cluster
         self.running: dict[str, tuple[Stage, IO[str] | Claim]] = {}  # with the slot or claim that is held for each
         self.done: set[Stage] = set()
         self.failures: dict[str, str] = {}
@@ -130,12 +131,13 @@ class Run:
         known = {stage: seconds[stage.addressing] for stage in self.plan.stages if stage.addressing in seconds}
         longest = path_lengths(self.plan.stages, self.plan.upstream, known)
         self.ready.sort(key=lambda stage: -longest[stage])  # a stable sort: of equals the first stage of dvc.yaml
-        seeds = {stage: self.plan.count_seeds(stage) for stage in self.ready} if nodes else {}
-        trainings = [stage for stage in self.ready if seeds.get(stage)]
-        others = [stage for stage in self.ready if not seeds.get(stage)]
+        if nodes:
+            self.seeds |= {stage: self.plan.count_seeds(stage) for stage in self.ready if stage not in self.seeds}
+        trainings = [stage for stage in self.ready if self.seeds.get(stage)]
+        others = [stage for stage in self.ready if not self.seeds.get(stage)]
         while nodes and trainings:
             stage = trainings.pop(0)
-            claim = nodes.claim(stage.addressing, seeds[stage], 1 + len(trainings))
+            claim = nodes.claim(stage.addressing, self.seeds[stage], 1 + len(trainings))
             if not claim:
                 break
             self._begin(stage, claim, nodes, progress)

@@ -64,8 +64,8 @@ class RayLauncher:
         code = self._plan.folder / "code"
         copy_code(self._root, code)
         self._code = digest_code(code)
-        connect(self._address, code)
         self._numerics = read_numerics(self._precision)
+        connect(self._address, code)
         if not self._count():
             self.__exit__(None, None, None)
             kind = "GPU, as this machine has one" if self._numerics.gpu else "core"
