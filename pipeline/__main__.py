@@ -182,11 +182,14 @@ def repro(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Trainings at a time; default: as many as cores and memory allow.")
     ] = None,
+    cluster: Annotated[
+        str, typer.Option(help="Train on a cluster of Ray: auto (this machine's), ray://HOST:10001 or HOST:6379.")
+    ] = "local",
 ) -> None:
     """Do what `dvc repro` does, with several stages at a time. Exit code 1 if a stage failed."""
     from pipeline.jobs import driver
 
-    print(driver.repro(targets or [], jobs))
+    print(driver.repro(targets or [], jobs, cluster))
 
 
 @app.command()

@@ -21,10 +21,15 @@ SERVER_KILLED = "the process that starts stages was killed, perhaps for want of 
 
 
 class Ended(NamedTuple):
-    """How a command ended: its exit code and the processor seconds of its process and of that process's children."""
+    """How a command ended: its exit code and the processor seconds of its process and of that process's children.
+
+    On a node of a cluster also the name of its host, and a problem that is the host's and not the command's.
+    """
 
     code: int
     seconds: float
+    host: str = ""
+    problem: str = ""
 
 
 class LocalLauncher:
