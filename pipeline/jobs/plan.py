@@ -96,7 +96,6 @@ class Plan:
                 self.repo.stage_cache.restore(stage)
             except RunCacheNotFoundError:
                 return None
-            self._record(stage)
             if decayed := remove_decayed(stage):
                 names = ", ".join(os.path.relpath(path) for path in decayed)
                 print(
@@ -105,6 +104,7 @@ class Plan:
                 )
                 stage.remove_outs()
                 return None
+            self._record(stage)
             return "restored"
 
     def begin(self, stage: "Stage", variables: Mapping[str, str]) -> Command:
