@@ -2,7 +2,7 @@
 
     python -m scripts.resume --scenes 1000
 
-It also measures what the states cost: the processor time to write one, beside that between two of them.
+It also measures what states cost: the processor time to write one, as a share of the time between two of them.
 """
 
 import os
@@ -40,6 +40,7 @@ def main(scenes: Annotated[int, typer.Option(help="Simulated scenes.")] = 1000) 
     run(FOLDER, f"python -m pipeline simulate data --scenes {scenes} && python -m stages.prepare")
     run(FOLDER, "python -m stages.cilp")
     undisturbed = _results()
+    shutil.rmtree(FOLDER / "runs/cilp")
     kills = 0
     while _kill_at_next_state():
         kills += 1
@@ -76,12 +77,14 @@ def _kill_at_next_state() -> bool:
 
 
 def _stamp() -> int | None:
-    path = FOLDER / STATE
-    return path.stat().st_mtime_ns if path.exists() else None
+    try:
+        return (FOLDER / STATE).stat().st_mtime_ns
+    except FileNotFoundError:  # before the first state, and while a newer one takes its place
+        return None
 
 
 def _measure_states() -> None:
-    """Print the processor time of a state, the first one on the disk written again, beside that between two states."""
+    """Print the processor time that it takes to write the state on the disk again, and its share at the usual pace."""
     path = FOLDER / STATE
     key = path.read_bytes().split(b"\n")[1].decode()
     state = StateFile(path, key).load(torch.device("cpu"))

@@ -39,5 +39,5 @@ def _named_files(out: "Output") -> Iterator[tuple[Path, str]]:
         yield Path(out.cache.oid_to_path(name)), name
         for key, _, info in content:
             yield Path(out.fs_path, *key), info.value
-    else:
+    elif not name.endswith(".dir"):
         yield Path(out.fs_path), name
