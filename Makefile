@@ -1,7 +1,8 @@
 # make repro: everything from nothing.  make test: all tests.  make check: the quick ones.
 # JOBS=n: so many trainings at a time; by default as many as cores and memory allow. DEVICE=cpu or cuda: on that.
+# CLUSTER=auto or ray://HOST:10001: trainings run on a cluster of Ray (docs/scale.md).
 # make sweep: a grid of experiments.  make smoke: every stage on 40 scenes, in a folder of its own.
-# make repeat: two runs, byte by byte.  make chaos: random kills and corruptions.
+# make repeat: two runs, byte by byte.  make chaos: random kills and corruptions.  make cluster-check: a cluster of Ray.
 PYTHON ?= python3
 # an environment of your own, VENV=DIR, is used unchanged; .venv is made here and follows the requirements
 VENV ?= .venv
@@ -31,10 +32,10 @@ SCHEDULE ?= cosine,constant
 # Git ignores pretrained weights: -C copies them into the queue
 WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 
-REPRO = python -m pipeline repro $(JOBS:%=--jobs %)
+REPRO = python -m pipeline repro $(JOBS:%=--jobs %) $(CLUSTER:%=--cluster %)
 CORES = $$(python -c "from pipeline.core.cores import count_cores; print(count_cores())")
 
-.PHONY: setup repro run sweep course full published test test-explore check lint smoke image image-check bench chaos repeat identity remake
+.PHONY: setup repro run sweep course full published test test-explore check lint smoke image image-check bench chaos repeat cluster-check identity remake
 
 setup: $(READY)
 
@@ -81,7 +82,8 @@ lint: $(READY)
 	ruff check .
 	ruff format --check .
 	mypy
-	hadolint Dockerfile
+	hadolint Dockerfile deploy/kuberay.Dockerfile
+	shellcheck scripts/*.sh docker-entrypoint.sh deploy/*.sh deploy/*.sbatch
 
 # data/ and runs/ stay as they are
 smoke: $(READY)
@@ -103,6 +105,10 @@ repeat: $(READY)
 chaos: $(READY)
 	python -m scripts.chaos $(SEED:%=--seed %) $(KILLS:%=--kills %) $(CORRUPTIONS:%=--corruptions %) $(ONLY:%=--only %)
 
+# two nodes of Ray on this machine against `dvc repro`, byte by byte, then nodes and drivers killed KILLS times each
+cluster-check: $(READY)
+	python -m scripts.cluster $(PRESET:%=--preset %) $(SCENES:%=--scenes %) $(KILLS:%=--kills %)
+
 # BUILD_FLAGS='--secret id=pip.conf,src=FILE': settings of pip for the build alone
 image:
 	docker build --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(BUILD_FLAGS) --tag rgb-lidar-cilp .
@@ -111,7 +117,7 @@ image:
 image-check: $(READY)
 	python -m scripts.image_check
 
-.venv/ready: requirements.txt requirements-hub.txt requirements-dev.txt constraints.txt $(GIVEN) $(call MOVED,.venv)
+.venv/ready: requirements.txt requirements-hub.txt requirements-cluster.txt requirements-dev.txt constraints.txt $(GIVEN) $(call MOVED,.venv)
 	@sh scripts/make_venv.sh "$(PYTHON)" .venv setup $(GIVEN)
 	.venv/bin/pip install --quiet --constraint constraints.txt $(addprefix --requirement ,$(filter requirements%,$^))
 	@pwd -P > $@

@@ -33,6 +33,9 @@ def version(
     ] = False,
 ) -> None:
     """RGB + LiDAR fusion and contrastive pretraining: data, parameters, trained nets and experiments."""
+    from pipeline.core.cores import require_address_space
+
+    require_address_space()
 
 
 @app.command("simulate")
@@ -119,12 +122,29 @@ def explore(
 
 
 @app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+    """Check machine, packages and repository, one line a check. Exit code 1 if there is a problem."""
+    from pipeline.tools.doctor.diagnosis import all_checks, diagnose, format_line, format_summary
+
+    findings = diagnose(all_checks())
+    if as_json:
+        print(json.dumps({name: finding._asdict() for name, finding in findings.items()}, indent=2))
+    else:
+        print(*(format_line(name, finding) for name, finding in findings.items()), sep="\n")
+        print(format_summary(findings))
+    if any(finding.status == "problem" for finding in findings.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
 def params() -> None:
-    """Check params.yaml, and print its seeds and cells and the device on which the stages compute."""
+    """Print problems that stop a run, check params.yaml, and print its seeds and cells and the device."""
     from pipeline.config.params import load_params
     from pipeline.core.device import precision_name, setup_device
     from pipeline.models.fusion import check_nets
+    from pipeline.tools.doctor.diagnosis import print_problems
 
+    print_problems()
     loaded = load_params()
     check_nets(loaded.fusion.nets)
     cells = f"{len(loaded.matrix)} cells of {len(loaded.fusion.seeds)} seeds"
@@ -162,11 +182,14 @@ def repro(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Trainings at a time; default: as many as cores and memory allow.")
     ] = None,
+    cluster: Annotated[
+        str, typer.Option(help="Train on a cluster of Ray: auto (this machine's), ray://HOST:10001 or HOST:6379.")
+    ] = "local",
 ) -> None:
     """Do what `dvc repro` does, with several stages at a time. Exit code 1 if a stage failed."""
     from pipeline.jobs import driver
 
-    print(driver.repro(targets or [], jobs))
+    print(driver.repro(targets or [], jobs, cluster))
 
 
 @app.command()

@@ -17,7 +17,7 @@ import yaml
 from pipeline.core.errors import PipelineError, run_command
 from scripts.corruptions import corrupt
 from scripts.kills import kill
-from scripts.projects import make_project, run, use_times_of
+from scripts.projects import make_project, run, use_times_of, write_state_at_every_epoch
 
 FOLDER = Path(".chaos")
 BASE = FOLDER / "base"
@@ -67,11 +67,7 @@ def _make_base() -> float:
     for section in (*params["classify"].values(), params["labels"], params["curve"]):
         section["epochs"] = EPOCHS
     (BASE / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    states = BASE / "pipeline/training/states.py"
-    code = states.read_text().replace("SECONDS_BETWEEN_STATES = 10 ", "SECONDS_BETWEEN_STATES = 0 ")
-    if code == states.read_text():
-        raise PipelineError(f"{states}: found no line SECONDS_BETWEEN_STATES = 10, expected it; adapt scripts/chaos.py")
-    states.write_text(code)
+    write_state_at_every_epoch(BASE)
     run(BASE, f"python -m pipeline simulate data --scenes {SCENES} && dvc add -q data")
     start = monotonic()
     run(BASE, "python -m pipeline repro")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pipeline.core.errors import PipelineError
 from pipeline.core.files import sha256
 
 SOURCES = ("pipeline", "stages", "pretrained", "presets", "dvc.yaml", "params.yaml", ".dvcignore")
@@ -27,6 +28,18 @@ def make_project(folder: Path) -> None:
         copy(name, folder / name)
     (folder / ".dvc").mkdir()
     run(folder, "dvc config -q core.no_scm true")
+
+
+def write_state_at_every_epoch(folder: Path) -> None:
+    """Edit the code of a project whose epochs are too short for a state by the clock.
+
+    The bytes of results do not depend on when states are written. Raises PipelineError if the code has changed.
+    """
+    path = folder / "pipeline/training/states.py"
+    code, line = path.read_text(), "SECONDS_BETWEEN_STATES = 10 "
+    if line not in code:
+        raise PipelineError(f"{path}: found no line {line.strip()}, expected it; adapt scripts/projects.py")
+    path.write_text(code.replace(line, "SECONDS_BETWEEN_STATES = 0 "))
 
 
 def run(folder: Path, command: str, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.config.params import load_params
+import torch
+
+from pipeline.config.params import Params, load_params
 from pipeline.core.device import build_seeded, setup_device
 from pipeline.core.errors import run_command
 from pipeline.core.files import write_json, write_npy
@@ -12,8 +14,9 @@ from pipeline.data.arrays import Batches, load_arrays
 from pipeline.metrics.classification import add_prefix
 from pipeline.metrics.inference import pair_embeddings
 from pipeline.models.cilp import CILP
-from pipeline.training.loop import EpochMetrics, FitResult, Task
+from pipeline.training.loop import EpochMetrics, FitResult, Task, Trainer
 from pipeline.training.objectives import contrastive_objective
+from pipeline.training.ranks import follow, join_ranks
 from pipeline.training.seeds import SeedResult, train_over_seeds
 from pipeline.training.states import remove_states
 from pipeline.transfer.scores import cilp_metrics
@@ -25,6 +28,12 @@ RETRIEVAL = [f"val_{name}{way}" for way in ("", "_reverse") for name in ("top1",
 def main() -> None:
     params = load_params()
     device = setup_device(params.precision)
+    with join_ranks(device) as trainer:
+        pretrain(params, device, trainer)
+
+
+def pretrain(params: Params, device: torch.device, trainer: Trainer) -> None:
+    """Train and test the embedders of all seeds, and leave the results in runs/cilp/; of several ranks, rank 0 does."""
     section, folder = params.cilp, run_folder("cilp")
     data = load_arrays(run_folder("prepare") / "arrays", device)
     # a cube and the sphere of its scene share a batch: place and colour are equal, so only shape separates them
@@ -45,15 +54,19 @@ def main() -> None:
         best = {name: result.best[name] for name in ("val_loss", *RETRIEVAL)}
         return SeedResult(cilp_metrics(models[seed], test, section.batch_size) | best)
 
+    tasks = {seed: Task(model, contrastive_objective, train, validate) for seed, model in models.items()}
+    if follow(tasks, section, section.epochs, device):
+        return
     metrics, _ = train_over_seeds(
         folder,
-        {seed: Task(model, contrastive_objective, train, validate) for seed, model in models.items()},
+        tasks,
         section,
         section.epochs,
         evaluate,
         data,
         config=asdict(section),
         about={"kind": "cilp", "net": net},
+        trainer=trainer,
     )
     first = Batches(data.with_depth, data.scene_pairs("test")[: SIMILARITY_PAIRS // 2])
     rgb, lidar = pair_embeddings(models[params.seeds[0]], first)

@@ -18,7 +18,7 @@ from pipeline.training.objectives import projection_objective
 from pipeline.training.seeds import SeedResult, map_by_seed, train_over_seeds
 from pipeline.training.states import remove_states
 from pipeline.transfer.chain import load_part
-from pipeline.transfer.scores import projector_examples, projector_metrics
+from pipeline.transfer.scores import lidar_features, projector_metrics, rgb_embeddings
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     def embed(seed: int) -> Examples:
         """Run every pair once through both frozen nets; the projector trains on their outputs."""
         lidar, cilp = load_part("lidar", LidarClassifier, seed, device), load_part("cilp", CILP, seed, device)
-        return projector_examples(lidar, cilp, pairs)
+        return Examples(rgb_embeddings(cilp, pairs), lidar_features(lidar, pairs))
 
     examples = map_by_seed(embed, params.seeds, device)
     means = {seed: each.targets[data.splits["train"]].mean(dim=0).cpu() for seed, each in examples.items()}

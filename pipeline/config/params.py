@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, field_
 from pydantic.dataclasses import dataclass
 
 from pipeline.config.errors import format_errors
+from pipeline.config.reader import parse_yaml, read_text
 from pipeline.config.types import (
     STRICT,
     Channels,
@@ -231,21 +232,13 @@ _PARAMS = TypeAdapter(Params)
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Return the validated parameters of a file; raise PipelineError that lists every error by its full key."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise PipelineError(f"{path}: not found; run from the top of the repository") from None
-    except OSError as error:
-        raise PipelineError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise PipelineError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return parse_params(text, str(path))
+    return parse_params(read_text(path), str(path))
 
 
 def parse_params(text: str, origin: str) -> Params:
     """Return the validated parameters of a YAML text; `origin` names it in errors, as in `load_params`."""
     try:
-        return _PARAMS.validate_python(yaml.safe_load(text))
+        return _PARAMS.validate_python(parse_yaml(text))
     except ValidationError as error:
         raise PipelineError(f"{origin}: {format_errors(error.errors(), _PARAMS.json_schema())}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none; 5,000 digits; 5,000 brackets

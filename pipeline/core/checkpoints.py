@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pipeline.core.device import Net, build_seeded, to_device
-from pipeline.core.errors import PipelineError, printable
+from pipeline.core.errors import PipelineError, lacks_memory, printable
 from pipeline.core.files import atomic
 from pipeline.core.runs import checkpoint_path
 from pipeline.version import __version__
@@ -74,6 +74,8 @@ def restore(path: Path, kind: str, build: Callable[..., Net], device: torch.devi
             f"{path}: found a net that cannot be built ({error}); expected a net of this version; run `dvc repro`"
         ) from None
     except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        if lacks_memory(error):
+            raise
         raise PipelineError(f"{path}: weights do not fit the net it names ({error}); run `dvc repro`") from None
     return to_device(model, device).eval()
 

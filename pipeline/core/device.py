@@ -82,7 +82,7 @@ def find_device() -> torch.device:
             "one; update the driver, start the container with --gpus all, or set DEVICE to auto or cpu"
         )
     capability, architectures = torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
-    if any(_runs(arch, capability) for arch in architectures):
+    if has_kernels(capability, architectures):
         return torch.device("cuda")
     found, expected = "{}.{}".format(*capability), ", ".join(architectures)
     unfit = f"{torch.cuda.get_device_name()}: found compute capability {found}; this torch expects one of {expected}"
@@ -91,6 +91,11 @@ def find_device() -> torch.device:
         raise PipelineError(f"DEVICE is cuda: {unfit}; {fix}, or set DEVICE to auto or cpu")
     print(f"{unfit}; the CPU computes; {fix}", file=sys.stderr)
     return torch.device("cpu")
+
+
+def has_kernels(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
+    """Return whether a torch that was built for the architectures `built_for` has kernels for a GPU."""
+    return any(_runs(arch, capability) for arch in built_for)
 
 
 def _runs(arch: str, capability: tuple[int, int]) -> bool:

@@ -10,6 +10,9 @@ from typing import Any
 import typer
 
 ENDINGS = {130: "interrupted", 143: "ended by SIGTERM"}  # exit codes as a shell gives them
+# words of RuntimeErrors: torch, C++ and oneDNN have no error of their own for memory, Python has none for threads
+NO_MEMORY = ("memory", "bad_alloc", "could not create a primitive")
+NO_THREAD = "can't start new thread"
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
 
@@ -21,6 +24,13 @@ def printable(text: str, max_length: int = 1000) -> str:
     """Return foreign text as a terminal may show it: on one line, no control characters, at most `max_length` long."""
     line = text if text.isprintable() else repr(text)[1:-1]  # file names that are no UTF-8 come out escaped too
     return line if len(line) <= max_length else f"{line[:max_length]}..."
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether an error means that this process has no memory left; it says nothing about any file then."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
+    )
 
 
 def run_command(command: Callable[..., None]) -> None:
@@ -37,15 +47,25 @@ def run_command(command: Callable[..., None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch has no error of its own on a CPU
+        if not (line := _name_want(error)):
             raise
-        reason = str(error).strip().split("\n")[0] or "not even for an error message"
-        print(f"error: out of memory ({reason}); lower batch_size, the widths or the number of seeds", file=sys.stderr)
+        print(f"error: {line}", file=sys.stderr)
         raise SystemExit(1) from None
     except SystemExit as exit_:
         if exit_.code in ENDINGS:
             print(f"error: {ENDINGS[exit_.code]}; nothing half-done looks whole, run it again", file=sys.stderr)
         raise
+
+
+def _name_want(error: MemoryError | RuntimeError) -> str | None:
+    """Return a line for an error that means want of memory or of threads; None for any other."""
+    reason = str(error).strip().split("\n")[0]
+    if lacks_memory(error):
+        reason = reason or "not even for an error message"
+        return f"out of memory ({reason}); lower batch_size, the widths or the number of seeds"
+    if NO_THREAD in reason:
+        return f"{reason}: raise the limit, which is that of `ulimit -u` or the container's pids.max"
+    return None
 
 
 def _end(*_: Any) -> None:

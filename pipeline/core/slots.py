@@ -47,7 +47,12 @@ def try_slot(folder: Path) -> IO[str] | None:
 
 
 def count_slots() -> int:
-    """Return how many threads may compute at a time: the driver's slots, or the cores that this process may use."""
+    """Return how many threads may compute at a time: the driver's slots, or the cores that this process may use.
+
+    A process of `torchrun` has one: all of them have to compute the seeds in one order.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return 1
     folder = os.environ.get(SLOTS)
     return len(list(Path(folder).glob("slot*"))) if folder else count_cores()
 

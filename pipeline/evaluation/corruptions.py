@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pipeline.core.sensors import NO_RETURN
 
@@ -82,9 +81,20 @@ def rgb_blur(frames: Frames, severity: float, draw: torch.Generator) -> Frames:
     radius = math.ceil(3 * severity)
     steps = torch.arange(-radius, radius + 1, device=colours.device).to(colours)  # (K,)
     kernel = torch.softmax(-((steps / max(severity, 1e-9)) ** 2) / 2, dim=0)  # (K,), at no blur [1] and not 0 / 0
-    padded = F.pad(colours, [radius] * 4, mode="replicate").flatten(0, 1).unsqueeze(1)  # (3B, 1, H + K - 1, W + K - 1)
-    blurred = F.conv2d(F.conv2d(padded, kernel.reshape(1, 1, -1, 1)), kernel.reshape(1, 1, 1, -1))  # (3B, 1, H, W)
-    return _paint(frames, blurred.reshape(colours.shape).permute(0, 2, 3, 1))  # (B, H, W, 3)
+    rows, columns = (_edge_filter(kernel, size) for size in colours.shape[2:])  # (H, H), (W, W)
+    return _paint(frames, (rows @ colours @ columns.T).permute(0, 2, 3, 1))  # (B, H, W, 3)
+
+
+def _edge_filter(kernel: Tensor, size: int) -> Tensor:
+    """Return a filter (K,) as a matrix (size, size) that filters a column; its ends are repeated beyond the frame.
+
+    In float64 a matrix product of this size is 20 times as fast as torch's convolution.
+    """
+    rows, radius = torch.arange(size, device=kernel.device), len(kernel) // 2
+    matrix = kernel.new_zeros(size, size)
+    for offset, weight in enumerate(kernel, start=-radius):
+        matrix[rows, (rows + offset).clamp(0, size - 1)] += weight
+    return matrix
 
 
 def rgb_colour(frames: Frames, severity: float, draw: torch.Generator) -> Frames:

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 from time import monotonic, sleep
@@ -21,6 +21,7 @@ from pipeline.jobs.launch import Ended, LocalLauncher
 from pipeline.jobs.lengths import Length, path_lengths, read_groups, read_lengths, write_lengths
 from pipeline.jobs.plan import BusyError, Plan, open_plan, remaining
 from pipeline.jobs.progress import Progress
+from pipeline.jobs.ray_launcher import Claim, RayLauncher
 
 if TYPE_CHECKING:
     from dvc.stage import Stage
@@ -31,12 +32,14 @@ BYTES_OF_A_TRAINING = 2**30
 SECONDS_BETWEEN_LOOKS = 0.05
 LOOKS_PER_START = 5  # seeds of a running stage look for a slot more often, so that they come before a new stage
 LINES_OF_A_LOG = 10
+LOCAL = "local"  # the cluster that is none
 
 
-def repro(targets: Sequence[str] = (), jobs: int | None = None) -> str:
+def repro(targets: Sequence[str] = (), jobs: int | None = None, cluster: str = LOCAL) -> str:
     """Do what `dvc repro TARGETS` does, with `jobs` trainings at a time, and return one line that sums it up.
 
-    By default as many trainings run at a time as there are cores and memory for. Raises PipelineError if a stage
+    By default as many trainings run at a time as there are cores and memory for. With a `cluster`, an address as
+    `ray_cluster.connect` has it, the trainings run there, and the other stages here. Raises PipelineError if a stage
     failed, after the end of all stages that do not depend on it; if something is out of date at the end; and if
     another process of DVC is at work.
     """
@@ -46,8 +49,11 @@ def repro(targets: Sequence[str] = (), jobs: int | None = None) -> str:
         run.settle()
         if run.ready:
             slots = count_trainings(jobs)
-            with LocalLauncher() as launcher, Progress(slots, run.seconds()) as progress:
-                run.work(launcher, progress, slots)
+            farm = nullcontext() if cluster == LOCAL else RayLauncher(cluster, plan)
+            with farm as nodes, LocalLauncher() as launcher:
+                at_a_time = nodes.count_trainings() if nodes else slots
+                with Progress(at_a_time, run.seconds()) as progress:
+                    run.work(launcher, progress, slots, nodes)
     summary = f"{run.summary()}; {(monotonic() - start) / 60:.1f} minutes"
     if run.failures:
         raise PipelineError("\n".join([*run.failures.values(), summary]))
@@ -72,7 +78,8 @@ class Run:
         self.lengths = read_lengths(plan.folder / "lengths.json")
         self.waiting = list(plan.stages)  # for their ancestors
         self.ready: list[Stage] = []
-        self.running: dict[str, tuple[Stage, IO[str]]] = {}  # with the slot that is held for each
+        self.seeds: dict[Stage, int] = {}  # of the stages that have been ready while there was a cluster
+        self.running: dict[str, tuple[Stage, IO[str] | Claim]] = {}  # with the slot or claim that is held for each
         self.done: set[Stage] = set()
         self.failures: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
@@ -91,14 +98,14 @@ class Run:
                     self.done.add(stage)
                     self.counts[how] += bool(stage.cmd)  # pinned data is no stage to the user
 
-    def work(self, launcher: LocalLauncher, progress: Progress, slots: int) -> None:
-        """Run the stages that are ready, and those that become ready, until none is left."""
+    def work(self, launcher: LocalLauncher, progress: Progress, slots: int, nodes: RayLauncher | None = None) -> None:
+        """Run the stages that are ready, and those that become ready, until none is left: trainings on `nodes`."""
         make_slots(self.plan.folder / "slots", slots)
         at_a_time = 1 if slots > 1 and _has_gpu() else slots
         for look in count():
             if look % LOOKS_PER_START == 0:
-                self._start(launcher, progress, at_a_time)
-            if ended := launcher.ended():
+                self._start(launcher, progress, at_a_time, nodes)
+            if ended := launcher.ended() | (nodes.ended() if nodes else {}):
                 for name, how in ended.items():
                     self._finish(name, how, progress)
                 self.settle()
@@ -118,29 +125,48 @@ class Run:
         counts += [f"{len(self.waiting)} not started"] if self.waiting else []
         return f"stages: {', '.join(counts)}"
 
-    def _start(self, launcher: LocalLauncher, progress: Progress, at_a_time: int) -> None:
-        """Start ready stages while slots are free, first the one that begins the longest path."""
+    def _start(self, launcher: LocalLauncher, progress: Progress, at_a_time: int, nodes: RayLauncher | None) -> None:
+        """Start ready stages while there is room for them, first the one that begins the longest path."""
         seconds = self.seconds()
         known = {stage: seconds[stage.addressing] for stage in self.plan.stages if stage.addressing in seconds}
         longest = path_lengths(self.plan.stages, self.plan.upstream, known)
         self.ready.sort(key=lambda stage: -longest[stage])  # a stable sort: of equals the first stage of dvc.yaml
-        folder = self.plan.folder / "slots"
-        while self.ready and len(self.running) < at_a_time and (slot := try_slot(folder)):
-            stage = self.ready.pop(0)
-            name = stage.addressing
-            self.running[name] = stage, slot
-            with self._failure_of(stage):
-                launcher.start(name, self.plan.begin(stage, {SLOTS: str(folder)}), self._log(name))
-                progress.started(name)
-            if name in self.failures:
-                self._end(name, progress)
+        if nodes:
+            self.seeds |= {stage: self.plan.count_seeds(stage) for stage in self.ready if stage not in self.seeds}
+        trainings = [stage for stage in self.ready if self.seeds.get(stage)]
+        others = [stage for stage in self.ready if not self.seeds.get(stage)]
+        while nodes and trainings:
+            stage = trainings.pop(0)
+            claim = nodes.claim(stage.addressing, self.seeds[stage], 1 + len(trainings))
+            if not claim:
+                break
+            self._begin(stage, claim, nodes, progress)
+        here = sum(not isinstance(held, Claim) for _, held in self.running.values())
+        for stage in others[: max(at_a_time - here, 0)]:
+            if not (slot := try_slot(self.plan.folder / "slots")):
+                break
+            self._begin(stage, slot, launcher, progress)
+
+    def _begin(
+        self, stage: "Stage", held: IO[str] | Claim, launcher: LocalLauncher | RayLauncher, progress: Progress
+    ) -> None:
+        """Start a stage, for which a slot or a claim is held."""
+        self.ready.remove(stage)
+        name = stage.addressing
+        self.running[name] = stage, held
+        with self._failure_of(stage):
+            launcher.start(name, self.plan.begin(stage, {SLOTS: str(self.plan.folder / "slots")}), self._log(name))
+            progress.started(name)
+        if name in self.failures:
+            self._end(name, progress)
 
     def _finish(self, name: str, ended: Ended, progress: Progress) -> None:
         """Record a stage that ended well, and the length of its run; show how it ended."""
         stage, _ = self.running[name]
         with self._failure_of(stage):
-            if ended.code:
-                raise PipelineError(_describe(ended.code, self._log(name)))
+            if ended.problem or ended.code:
+                where = f"on {ended.host}: " if ended.host else ""
+                raise PipelineError(where + (ended.problem or _describe(ended.code, self._log(name))))
             self.plan.finish(stage)
             self.done.add(stage)
             self.counts["run"] += 1
@@ -149,9 +175,9 @@ class Run:
         self._end(name, progress)
 
     def _end(self, name: str, progress: Progress) -> None:
-        """Free the slot of a stage, and show how it ended."""
-        _, slot = self.running.pop(name)
-        slot.close()
+        """Free the slot or the claim of a stage, and show how it ended."""
+        _, held = self.running.pop(name)
+        held.close()
         progress.ended(name, self.failures.get(name), self._left())
 
     @contextmanager

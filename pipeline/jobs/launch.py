@@ -21,10 +21,15 @@ SERVER_KILLED = "the process that starts stages was killed, perhaps for want of 
 
 
 class Ended(NamedTuple):
-    """How a command ended: its exit code and the processor seconds of its process and of that process's children."""
+    """How a command ended: its exit code and the processor seconds of its process and of that process's children.
+
+    On a node of a cluster also the name of its host, and a problem that is the host's and not the command's.
+    """
 
     code: int
     seconds: float
+    host: str = ""
+    problem: str = ""
 
 
 class LocalLauncher:
@@ -68,9 +73,7 @@ class LocalLauncher:
         """Return the commands that have ended since the last call."""
         with suppress(BlockingIOError):
             if not (part := os.read(self._results.fileno(), 2**16)):
-                raise PipelineError(
-                    "the process that starts stages was killed, perhaps for want of memory; run it again"
-                )
+                raise PipelineError(SERVER_KILLED)
             self._received += part
         *lines, self._received = self._received.split(b"\n")
         results = [json.loads(line) for line in lines]

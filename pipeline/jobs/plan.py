@@ -7,7 +7,9 @@ The plan holds DVC's lock on the repository from its beginning to its end: nobod
 
 import json
 import logging
+import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic
+from pipeline.core.runs import RUNS
+from pipeline.jobs.decayed import remove_decayed
 from pipeline.jobs.repository import open_repo
 
 if TYPE_CHECKING:
@@ -33,11 +37,16 @@ class BusyError(PipelineError):
 
 
 class Command(NamedTuple):
-    """What a stage runs: lines of shell, the folder to run them in, and all variables of the environment."""
+    """What a stage runs: lines of shell, the folder to run them in, and all variables of the environment.
+
+    Another machine needs the inputs too, with DVC's hash of each, and the outputs; both are paths from the root.
+    """
 
     lines: str
     folder: Path
     environment: Mapping[str, str]
+    inputs: Mapping[str, str]
+    outputs: Sequence[str]
 
 
 @contextmanager
@@ -88,6 +97,14 @@ class Plan:
             except RunCacheNotFoundError:
                 return None
             self._record(stage)
+            if decayed := remove_decayed(stage):
+                names = ", ".join(os.path.relpath(path) for path in decayed)
+                print(
+                    f"{names}: found bytes of another MD5 than its name; deleted; {stage.addressing} runs",
+                    file=sys.stderr,
+                )
+                stage.remove_outs()
+                return None
             return "restored"
 
     def begin(self, stage: "Stage", variables: Mapping[str, str]) -> Command:
@@ -95,13 +112,35 @@ class Plan:
 
         `variables` join its environment. Raises PipelineError if a dependency is absent.
         """
+        from dvc.dependency.param import ParamsDependency
         from dvc.stage.run import prepare_kwargs
 
         with _errors_of_dvc():
             stage.save_deps()
             process = prepare_kwargs(stage, dict(variables))
         lines = stage.cmd if isinstance(stage.cmd, list) else [stage.cmd]
-        return Command("\n".join(lines), Path(process["cwd"]), process["env"])
+        files = [dep for dep in stage.deps if not isinstance(dep, ParamsDependency)]
+        inputs = {self._from_root(dep.fs_path): str(dep.hash_info.value) for dep in files}
+        outputs = [self._from_root(out.fs_path) for out in stage.outs]
+        return Command("\n".join(lines), Path(process["cwd"]), process["env"], inputs, outputs)
+
+    def count_seeds(self, stage: "Stage") -> int:
+        """Return the number of seeds of a training, a stage that writes times; 0 for any other stage."""
+        from dvc.dependency.param import ParamsDependency
+
+        if not any(Path(self._from_root(out.fs_path)).is_relative_to(RUNS / "times") for out in stage.outs):
+            return 0
+        params = [dep.read_params() for dep in stage.deps if isinstance(dep, ParamsDependency)]
+        seeds = [each[name] for each in params for name in each if name in ("seeds", "fusion.seeds")]
+        return max(map(len, seeds), default=1)
+
+    def files(self, path: str) -> dict[str, Path]:
+        """Return the files of an input, without those that DVC ignores, by their paths below it: "" for a file."""
+        start = Path(self.repo.root_dir) / path
+        if start.is_file():
+            return {"": start}
+        found = (Path(file) for file in self.repo.dvcignore.find(self.repo.fs, str(start)))
+        return {str(file.relative_to(start)): file for file in sorted(found)}
 
     def finish(self, stage: "Stage") -> None:
         """Record a stage whose command ended well: its hashes in dvc.lock, its outputs in the caches.
@@ -114,6 +153,9 @@ class Plan:
                     f"{', '.join(changed)} changed while the stage ran; its outputs are not recorded; run it again"
                 )
             self._record(stage)
+
+    def _from_root(self, path: str) -> str:
+        return os.path.relpath(path, self.repo.root_dir)
 
     def _record(self, stage: "Stage") -> None:
         uncached = any(not out.use_cache for out in stage.outs if not (out.is_metric or out.is_plot))

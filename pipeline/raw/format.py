@@ -188,6 +188,8 @@ def parse_rgb(path: Path, content: bytes) -> NDArray[np.uint8]:
         raise DataError(Issue("bomb", path, found, f"{PNG_DATA_BYTES:,}", "throw it away and restore the picture"))
     try:
         return np.array(Image.open(io.BytesIO(content), formats=("PNG",)))
+    except MemoryError:  # a frame is small: this process has none left, and the frame may be whole
+        raise
     except Exception as error:  # foreign bytes make Pillow raise almost anything, SyntaxError included
         raise _damaged(path, error) from error
 

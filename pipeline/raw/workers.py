@@ -7,6 +7,7 @@ processors is used, since it knows affinity and cgroup quotas.
 
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -20,20 +21,31 @@ from pipeline.core.cores import ONE_THREAD
 from pipeline.core.errors import PipelineError
 from pipeline.core.slots import count_slots
 
+TASKS_OF_A_WORKER = 2  # its process, and the thread that watches the parent
+TASKS_OF_THE_POOL = 3  # its two threads, and Python's process that frees semaphores
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def count_workers() -> int:
-    """Return how many worker processes to start: as many as slots, or 1 where processes cannot share semaphores.
+    """Return how many worker processes to start: as many as slots, or 1 where the system bars them.
 
-    Semaphores are barred, for example, by a read-only /dev/shm.
+    It bars them without shared semaphores, for example by a read-only /dev/shm, and by a limit of processes. Near such
+    a limit a pool would wait forever: its own thread dies when it starts another.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # joblib warns that it would work serially; so do the callers
         from joblib import effective_n_jobs  # slow to import, and small folders are read without it
 
-        return effective_n_jobs(count_slots())
+        workers = effective_n_jobs(count_slots())
+    if workers == 1 or _can_start(workers * TASKS_OF_A_WORKER + TASKS_OF_THE_POOL):
+        return workers
+    print(
+        f"the limit of processes, `ulimit -u` or the container's pids.max, is too low for {workers} processes that "
+        "read frames; one process reads them",
+        file=sys.stderr,
+    )
+    return 1
 
 
 def map_in_processes(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
@@ -62,6 +74,23 @@ def map_in_processes(work: Callable[[Item], Result], items: Iterable[Item], work
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _can_start(tasks: int) -> bool:
+    """Return whether the system lets this user start so many processes and threads, by starting threads."""
+    end = threading.Event()
+    threads = [threading.Thread(target=end.wait, daemon=True) for _ in range(tasks)]
+    try:
+        for thread in threads:
+            thread.start()
+    except RuntimeError:
+        return False
+    finally:
+        end.set()
+        for thread in threads:
+            if thread.ident:
+                thread.join()
+    return True
 
 
 @contextmanager

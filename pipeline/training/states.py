@@ -75,7 +75,7 @@ class StateFile:
                 continue
             digest, _, rest = path.read_bytes().partition(b"\n")
             key, _, content = rest.partition(b"\n")
-            state = _read(content, device) if digest == _digest(rest) else None
+            state = read_state(content, device) if digest == _digest(rest) else None
             if not state:
                 print(f"{path}: a damaged state; ignored", file=sys.stderr)
             elif key != self.key.encode():
@@ -102,11 +102,16 @@ class States:
         """Return the file of the training of `model` as it stands, on `rows`, by the values of `recipe`."""
         if self.folder is None:
             return StateFile(None, "")
-        key = hashlib.sha256(f"{self.inputs} {seed} {recipe!r} {model!r} {rows.tolist()}".encode())
-        for name, tensor in model.state_dict().items():
-            key.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            key.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return StateFile(self.folder / f"seed{seed}.pt", key.hexdigest())
+        return StateFile(self.folder / f"seed{seed}.pt", training_key(self.inputs, seed, model, recipe, rows))
+
+
+def training_key(inputs: str, seed: int, model: nn.Module, recipe: Sequence[Any], rows: Tensor) -> str:
+    """Return the SHA-256 of all that decides a training: `model` as it stands, `rows`, values of `recipe`, `inputs`."""
+    key = hashlib.sha256(f"{inputs} {seed} {recipe!r} {model!r}".encode())
+    for name, tensor in {"rows": rows, **model.state_dict()}.items():
+        key.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        key.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return key.hexdigest()
 
 
 def open_states(folder: Path, config: Mapping[str, Any], device: torch.device) -> States:
@@ -134,16 +139,16 @@ def remove_states(folder: Path) -> None:
             parent.rmdir()
 
 
-def _digest(content: bytes | memoryview) -> bytes:
-    return hashlib.sha256(content).hexdigest().encode()
-
-
-def _read(content: bytes, device: torch.device) -> State | None:
+def read_state(content: bytes, device: torch.device) -> State | None:
     """Return the state in the content of a file, which only holds tensors and plain containers, or else None."""
     try:
         return State(**torch.load(io.BytesIO(content), map_location=device, weights_only=True))
     except Exception:  # foreign bytes make the reader raise almost anything
         return None
+
+
+def _digest(content: bytes | memoryview) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
 
 
 def _before(path: Path) -> Path:

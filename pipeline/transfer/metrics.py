@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from pipeline.core.errors import PipelineError
 from pipeline.metrics.classification import Metrics
-from pipeline.metrics.contrastive import clip_loss
+from pipeline.metrics.contrastive import chunk_rows, clip_loss
 
 
 def retrieval_ranks(queries: Tensor, keys: Tensor) -> Tensor:
@@ -16,9 +16,12 @@ def retrieval_ranks(queries: Tensor, keys: Tensor) -> Tensor:
 
     A tie counts against the key.
     """
-    similarity = queries @ keys.T  # (N, N)
-    own = similarity.diagonal().unsqueeze(1)
-    return (similarity >= own).sum(dim=1) - 1
+    ranks = []
+    for rows in chunk_rows(len(queries), len(keys)):
+        similarity = queries[rows] @ keys.T  # (n, N)
+        own = similarity.diagonal(rows.start).unsqueeze(1)
+        ranks.append((similarity >= own).sum(dim=1) - 1)
+    return torch.cat(ranks)
 
 
 def retrieval_metrics(rgb: Tensor, lidar: Tensor) -> Metrics:
@@ -46,11 +49,15 @@ def alignment_uniformity(rgb: Tensor, lidar: Tensor) -> Metrics:
     Alignment is the mean squared distance within true pairs, 0 at best; its chance is that of all other pairs.
     Uniformity is the log mean of exp(-2 d^2) over all pairs of one sensor: 0 = all alike, near -4 = evenly spread.
     """
-    distance = 2 - 2 * (rgb @ lidar.T).double()  # (N, N), squared, of unit vectors
-    own = distance.diagonal()
+    total, own_parts = torch.zeros((), dtype=torch.float64), []
+    for rows in chunk_rows(len(rgb), len(lidar)):
+        distance = 2 - 2 * (rgb[rows] @ lidar.T).double()  # (n, N), squared, of unit vectors
+        total += distance.sum()
+        own_parts.append(distance.diagonal(rows.start))
+    own = torch.cat(own_parts)
     return {
         "alignment": float(own.mean()),
-        "chance_alignment": float((distance.sum() - own.sum()) / max(1, distance.numel() - len(own))),
+        "chance_alignment": float((total - own.sum()) / max(1, len(rgb) * len(lidar) - len(own))),
         "uniformity_rgb": _uniformity(rgb),
         "uniformity_lidar": _uniformity(lidar),
     }
@@ -100,5 +107,15 @@ def _share(hits: Tensor) -> float:
     return float(hits.double().mean())
 
 
-def _uniformity(rows: Tensor) -> float:
-    return float(torch.pdist(rows).square().mul(-2).exp().double().mean().log()) if len(rows) > 1 else 0.0
+def _uniformity(unit_rows: Tensor) -> float:
+    count = len(unit_rows)
+    if count < 2:
+        return 0.0
+    chunks = chunk_rows(count, count)
+    if len(chunks) == 1:
+        return float(torch.pdist(unit_rows).square().mul(-2).exp().double().mean().log())
+    total = 0.0
+    for rows in chunks:  # of unit vectors -2 d^2 is 4 s - 4
+        kernel = (4 * (unit_rows[rows] @ unit_rows.T) - 4).exp()  # (n, N)
+        total += float(kernel.double().sum() - kernel.diagonal(rows.start).double().sum())
+    return log(total / (count * (count - 1)))

@@ -4,7 +4,7 @@ from math import inf
 
 from torch import Tensor, nn
 
-from pipeline.data.arrays import Batches, Examples
+from pipeline.data.arrays import Batches
 from pipeline.metrics.classification import Metrics, add_prefix
 from pipeline.metrics.inference import collect_outputs, pair_embeddings
 from pipeline.models.cilp import CILP, LidarClassifier
@@ -14,11 +14,14 @@ COURSE_SCALE = 0.5  # the course takes (s + 1) / 2 of the similarities for logit
 COURSE_BATCH_SIZE = 32
 
 
-def projector_examples(lidar: LidarClassifier, cilp: CILP, batches: Batches) -> Examples:
-    """Return the inputs and targets of the projector: RGB embeddings (N, D) and LiDAR features (N, F)."""
-    device = batches.groups.device
-    rgb = collect_outputs(lambda batch: cilp.rgb(batch.rgb), batches)
-    return Examples(rgb.to(device), collect_outputs(lambda batch: lidar.features(batch.lidar), batches).to(device))
+def rgb_embeddings(model: CILP, batches: Batches) -> Tensor:
+    """Return the inputs of the projector (N, D), on the device of the batches."""
+    return collect_outputs(lambda batch: model.rgb(batch.rgb), batches).to(batches.groups.device)
+
+
+def lidar_features(model: LidarClassifier, batches: Batches) -> Tensor:
+    """Return the targets of the projector (N, F), on the device of the batches."""
+    return collect_outputs(lambda batch: model.features(batch.lidar), batches).to(batches.groups.device)
 
 
 def cilp_metrics(model: CILP, batches: Batches, batch_size: int) -> Metrics:
@@ -34,7 +37,7 @@ def cilp_metrics(model: CILP, batches: Batches, batch_size: int) -> Metrics:
 
 
 def projector_metrics(model: nn.Module, batches: Batches, train_mean: Tensor) -> Metrics:
-    """Return the metrics of a projector on batches of `projector_examples`.
+    """Return the metrics of a projector on batches of RGB embeddings and LiDAR features.
 
     `train_mean` (F,) is the mean of the training targets: the baseline of R2.
     """

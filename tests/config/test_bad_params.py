@@ -1,11 +1,12 @@
 """Values that params.yaml must not hold: each is one printable line of its key, its value and what is allowed."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pipeline.config.params import parse_params
+from pipeline.config.params import load_params, parse_params
 from pipeline.core.errors import PipelineError
 from support.presets import preset_params
 
@@ -193,3 +194,40 @@ def test_more_seeds_than_fit_into_memory_are_refused_in_a_short_line(defaults: s
 def test_text_that_the_reader_of_yaml_cannot_take_is_one_line(text: str) -> None:
     message = find_error(text)
     assert message.startswith("params.yaml: not valid YAML: ") and message.isprintable()
+
+
+def test_a_key_that_stands_twice_is_named_with_both_lines(defaults: str) -> None:
+    twice = f"{defaults}seeds: [1]\n".splitlines()
+    (first,) = (number for number, line in enumerate(twice[:-1], 1) if line.startswith("seeds:"))
+    expected = f"in line {first} and in line {len(twice)}; expected it once; remove one of the two"
+    assert find_error("\n".join(twice)) == f"params.yaml: not valid YAML: seeds stands {expected}"
+    assert find_error("fusion:\n  nets:\n    late: 1\n    late: 2\n") == (
+        "params.yaml: not valid YAML: fusion.nets.late stands in line 3 and in line 4; expected it once; remove one of "
+        "the two"
+    )
+
+
+ALIASES = "a: &a [1, 1, 1, 1, 1, 1, 1, 1]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a]\n"
+ALIASES += "c: &c [*b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c]\n"
+ALIASES += "e: &e [*d, *d, *d, *d, *d, *d, *d, *d]\nf: [*e, *e, *e, *e, *e, *e, *e, *e]\n"
+
+
+@pytest.mark.parametrize("text, place", [(ALIASES, "f, line 6"), ("a:\n  b: &b\n  - *b\n", "a.b, line 2")])
+def test_aliases_without_end_are_refused_by_key_and_line(text: str, place: str) -> None:
+    assert find_error(text) == (
+        f"params.yaml: not valid YAML: {place}: found aliases that make over 100,000 values; expected fewer; write the "
+        "values out"
+    )
+
+
+def test_an_alias_stands_for_its_value(defaults: str) -> None:
+    text = defaults.replace("seeds: [0, 1] ", "seeds: &seeds [0, 1] ", 1).replace(
+        "  seeds: [0, 1] ", "  seeds: *seeds ", 1
+    )
+    assert "*seeds" in text and parse_params(text, "params.yaml") == parse_params(defaults, "params.yaml")
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("#" * 100_001)
+    with pytest.raises(PipelineError, match="params.yaml: found over 100,000 bytes, expected a tenth of them; `git re"):
+        load_params(tmp_path / "params.yaml")

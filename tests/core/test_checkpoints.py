@@ -110,3 +110,12 @@ def test_weights_that_do_not_fit_are_refused_before_memory_is_taken(
         restore(path, "line", torch.nn.Linear, torch.device("cpu"))
     assert reason in str(refusal.value) and str(refusal.value).endswith("; run `dvc repro`")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_want_of_memory_is_no_fault_of_a_checkpoint(tmp_path: Path) -> None:
+    def take_memory() -> torch.nn.Module:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    save_checkpoint(tmp_path / "a", WEIGHTS, {"kind": "fusion", "net": {}})
+    with pytest.raises(RuntimeError, match="can't allocate memory$"):
+        restore(tmp_path / "a", "fusion", take_memory, torch.device("cpu"))

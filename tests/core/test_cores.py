@@ -43,3 +43,13 @@ def test_memory_ends_at_the_cgroups_limit() -> None:
 def test_memory_without_a_limit_is_that_of_the_system() -> None:
     mounts = "mount -t tmpfs none /sys/fs/cgroup; echo max > /sys/fs/cgroup/memory.max"
     assert int(in_own_mounts(MEMORY, mounts)) > 2**26
+
+
+def test_a_limit_of_address_space_is_named_before_a_library_waits_for_memory() -> None:
+    command = f"ulimit -v 716800; exec '{sys.executable}' -m pipeline check data"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: found a limit of 700 MB on the address space of a process, expected at least 1,536 MB; raise it: "
+        "`ulimit -v unlimited`\n"
+    )

@@ -20,6 +20,36 @@ def test_want_of_memory_is_one_line(fail, monkeypatch: pytest.MonkeyPatch, capsy
     assert line.endswith("); lower batch_size, the widths or the number of seeds")
 
 
+@pytest.mark.parametrize(
+    "words, line",
+    [
+        (
+            "could not create a primitive",
+            "error: out of memory (could not create a primitive); lower batch_size, the widths or the number of seeds",
+        ),
+        (
+            "std::bad_alloc",
+            "error: out of memory (std::bad_alloc); lower batch_size, the widths or the number of seeds",
+        ),
+        (
+            "can't start new thread",
+            "error: can't start new thread: raise the limit, which is that of `ulimit -u` or the container's pids.max",
+        ),
+    ],
+)
+def test_want_that_libraries_raise_in_words_of_their_own_is_one_line(
+    words: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["stage"])
+
+    def main() -> None:
+        raise RuntimeError(words)
+
+    with pytest.raises(SystemExit, match="1"):
+        run_command(main)
+    assert capsys.readouterr().err == f"{line}\n"
+
+
 def test_an_error_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["stage"])
 

@@ -56,12 +56,20 @@ COMPARED = ProvedBy("test_metrics_and_plots_compare_two_revisions")
 QUEUED = ProvedBy("test_a_queue_of_experiments_is_run_listed_compared_and_judged")
 EXP_SHOW = "dvc exp show --only-changed --keep 'accuracy|top1|zero_shot|tuned' "
 EXP_SHOW += "--drop '^(runs|data|pipe|lead|val_|Cre|Exec|[Ss]ta)'"
+DIAGNOSED = ProvedBy("test_every_check_is_made_and_leaves_nothing_beside_dvcs_own_folder")
 IMPORT = "python -m pipeline import ~/Downloads/assessment.zip data"
 PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     # set up and run
     "make setup": Make("python -m pip|scripts/make_venv.sh|Nothing to be done"),
     "make repro": Make("python -m pipeline repro *\n"),
     "make repro JOBS=4": Make("python -m pipeline repro --jobs 4"),
+    "make repro CLUSTER=auto": Make("python -m pipeline repro *--cluster auto"),
+    "make repro CLUSTER=HOST:6379": Make("python -m pipeline repro *--cluster HOST:6379"),
+    "make repro CLUSTER=ray://HOST:10001": Make("python -m pipeline repro *--cluster ray://HOST:10001"),
+    "make cluster-check KILLS=2": Make("python -m scripts.cluster *--kills 2"),
+    "ray start --head --port=6379": Marked(),
+    "ray start --address=HOST:6379": Marked(),
+    "ray stop": Marked(),
     "make lint": Make("mypy"),
     "make check": Make('-m "not slow'),
     "make test": Make("python -m pytest"),
@@ -71,7 +79,10 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "source .venv/bin/activate": ProvedBy("test_an_environment_is_made_and_kept"),
     "pre-commit install": Marked(),
     "pip install -r requirements-hub.txt -c constraints.txt": Marked(),
+    "pip install -r requirements-cluster.txt -c constraints.txt": Marked(),
     "pip install -r requirements-explore.txt -c constraints.txt -c constraints-explore.txt": Marked(),
+    "python -m pipeline doctor": DIAGNOSED,
+    "python -m pipeline doctor --json": DIAGNOSED,
     # data
     "mv data ~/simulated-data": Run(),
     IMPORT: Run(f"{2 * SCENES} pairs", ABSENT),
@@ -143,7 +154,17 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "python -m benchmarks.tracking --cell late-maxpool --rounds 6": Help(),
     "python -m benchmarks.gpu --cell add-maxpool": Help(),
     "python -m benchmarks.significance": Help(),
+    "python -m benchmarks.alarms --scenes 10000": Help(),
+    "python -m scripts.resume --scenes 1000": Help(),
     "python -m benchmarks.schedule --slots 8": Help(),
+    # other machines
+    "bash deploy/ray_node.sh head 127.0.0.1 6379": Marked(),
+    "sbatch --nodes=4 --partition=gpu deploy/slurm.sbatch": Marked(),
+    "docker build --tag REGISTRY/rgb-lidar-cilp-ray - < deploy/kuberay.Dockerfile": Marked(),
+    "kubectl apply -f deploy/kuberay.yaml": Marked(),
+    "kubectl logs --follow job/rgb-lidar-cilp": Marked(),
+    "sky launch -c lab deploy/skypilot.yaml": Marked(),
+    "rsync -a lab:sky_workdir/runs lab:sky_workdir/dvc.lock . && sky down lab": Marked(),
     # Docker
     "docker build --tag rgb-lidar-cilp .": Marked(),
     "docker build --build-arg BASE_IMAGE=debian:trixie-slim --tag rgb-lidar-cilp .": Marked(),

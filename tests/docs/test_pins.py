@@ -16,7 +16,7 @@ def test_the_package_takes_version_and_pins_from_their_files() -> None:
     dynamic = PROJECT["tool"]["setuptools"]["dynamic"]
     assert dynamic["version"] == {"attr": "pipeline.version.__version__"} and "version" not in PROJECT["project"]
     extras = dynamic["optional-dependencies"]
-    assert set(extras) == {"hub", "explore", "dev"}
+    assert set(extras) == {"hub", "cluster", "explore", "dev"}
     for name in [*dynamic["dependencies"]["file"], *(name for extra in extras.values() for name in extra["file"])]:
         lines = (ROOT / name).read_text().splitlines()
         assert all(re.match(r"#|[\w.-]+==[^=;]+(;.*)?$", line) for line in lines), name  # setuptools refuses `-r`

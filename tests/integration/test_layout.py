@@ -189,6 +189,20 @@ def test_init_files_are_empty():
     assert all((ROOT / path).read_text() == "" for path in SOURCES if path.name == "__init__.py")
 
 
+def test_no_duration_depends_on_a_clock_that_can_be_set() -> None:
+    """A clock that jumps by a day between stages or in a training changes no bytes, no pace of states, no bar."""
+    allowed = {"monotonic", "perf_counter", "process_time", "thread_time", "sleep"}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.Import):
+                assert "datetime" not in {each.name for each in node.names}, path
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "time":
+                assert node.attr in allowed, path
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module != "datetime", path
+                assert node.module != "time" or {each.name for each in node.names} <= allowed, path
+
+
 def test_importing_the_library_touches_nothing(tmp_path):
     """No file is opened for writing, no socket made, no process started, and wandb and dvc are not imported."""
     names = [

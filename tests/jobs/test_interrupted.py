@@ -4,7 +4,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic, sleep
+from time import sleep
 
 import pytest
 import yaml
@@ -12,6 +12,7 @@ import yaml
 from pipeline.core.errors import PipelineError
 from pipeline.jobs.driver import repro
 from support.commands import ENVIRONMENT, shell
+from support.processes import is_running, wait_for
 
 Start = Callable[..., subprocess.Popen]
 Log = Callable[[], list[str]]
@@ -25,13 +26,6 @@ echo end $1 >> log
 pytestmark = pytest.mark.environment
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = monotonic() + 30
-    while not condition():
-        assert monotonic() < end, "waited for 30 seconds"
-        sleep(0.05)
-
-
 @pytest.fixture
 def patient(project: Path) -> Path:
     """Make the three stages beside each other wait."""
@@ -43,13 +37,6 @@ def patient(project: Path) -> Path:
 def count_begun(project: Path) -> int:
     path = project / "pids"
     return len(path.read_text().split()) if path.exists() else 0
-
-
-def is_running(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("how, code", [(signal.SIGINT, 130), (signal.SIGKILL, -9)], ids=["Ctrl-C", "kill -9"])

@@ -120,3 +120,12 @@ def test_a_broken_picture_has_one_message_each_time(good: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_rgb(good / faults.RGB)
     assert "a wrong checksum in its part IDAT" in str(caught.value) and not re.search(r" at 0x|<_io", str(caught.value))
+
+
+def test_want_of_memory_is_no_fault_of_a_picture(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def take_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("pipeline.raw.format.Image.open", take_memory)
+    with pytest.raises(MemoryError):
+        read_rgb(good / "cubes/rgb/0000.png")

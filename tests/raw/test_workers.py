@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from multiprocessing import active_children
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.raw.index import Rows, index_folder
 from pipeline.raw.scan import Block, scan_rows
+from pipeline.raw.workers import count_workers
 from support.commands import ROOT
 from support.mounts import in_own_mounts
 
@@ -34,6 +36,23 @@ rows = index_folder(Path("{many}")).rows()
 print(sum(len(block.stats) for block in scan.scan_rows(Path("{many}"), rows)))
 """
     assert in_own_mounts(code, "mount -t tmpfs -o ro none /dev/shm") == "600\n"
+
+
+@pytest.mark.parametrize("room, workers, words", [(6, 1, "too low for 2 processes that read frames"), (7, 2, "")])
+def test_one_process_reads_where_a_pool_has_no_room(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], room: int, workers: int, words: str
+) -> None:
+    start, started = Thread.start, []
+
+    def start_few(thread: Thread) -> None:
+        if len(started) == room:
+            raise RuntimeError("can't start new thread")
+        started.append(start(thread))
+
+    monkeypatch.setattr("pipeline.raw.workers.count_slots", lambda: 2)
+    monkeypatch.setattr(Thread, "start", start_few)
+    assert count_workers() == workers and len(started) == room
+    assert words in capsys.readouterr().err
 
 
 def test_a_limit_of_processes_is_one_clear_error(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,13 @@ def lab(tmp_path: Path) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
     (folder / "scripts/make_venv.sh").chmod(0o644)  # a zip may lose the permission to execute
-    for name in ("requirements.txt", "requirements-hub.txt", "requirements-dev.txt", "constraints.txt"):
+    for name in (
+        "requirements.txt",
+        "requirements-hub.txt",
+        "requirements-cluster.txt",
+        "requirements-dev.txt",
+        "constraints.txt",
+    ):
         (folder / name).touch()
     python = folder.parent / "python"
     python.write_text(PYTHON)

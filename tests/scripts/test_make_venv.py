@@ -19,7 +19,13 @@ def folder(tmp_path: Path) -> Path:
     for name in ("Makefile", "pyproject.toml", "scripts/make_venv.sh"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy2(ROOT / name, tmp_path / name)
-    for name in ("requirements.txt", "requirements-hub.txt", "requirements-dev.txt", "constraints.txt"):
+    for name in (
+        "requirements.txt",
+        "requirements-hub.txt",
+        "requirements-cluster.txt",
+        "requirements-dev.txt",
+        "constraints.txt",
+    ):
         (tmp_path / name).touch()
     return tmp_path
 

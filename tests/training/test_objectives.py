@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.core.device import build_seeded
 from pipeline.data.arrays import Batch, Examples
+from pipeline.models.cilp import CILP
+from pipeline.training import objectives
 from pipeline.training.objectives import (
     contrastive_objective,
     label_objective,
@@ -68,3 +71,24 @@ def test_outputs_are_what_the_net_gave():
     batch = Batch(embeddings, -embeddings, LABEL)
     rgb, lidar = contrastive_objective(Pick(lambda rgb, lidar: (rgb, lidar)), batch)[1]
     assert rgb.equal(embeddings) and lidar.equal(-embeddings)
+
+
+def test_a_large_batch_is_embedded_in_chunks_to_equal_gradients(monkeypatch):
+    draw = torch.Generator().manual_seed(0)
+    batch = Batch(torch.randn(7, 4, 64, 64, generator=draw), torch.randn(7, 1, 64, 64, generator=draw), torch.zeros(7))
+    sizes: list[int] = []
+
+    def gradients(norm: str) -> list[torch.Tensor]:
+        sizes.clear()
+        net = build_seeded(0, lambda: CILP([2], [], 8, 4.0, norm))
+        net.rgb.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+        contrastive_objective(net, batch)[0].backward()
+        return [each.grad for each in net.parameters()]
+
+    whole = gradients("none")
+    monkeypatch.setattr(objectives, "MAX_EMBEDDED", 3)
+    for found, expected in zip(gradients("none"), whole, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    assert sorted(sizes) == [1, 1, 3, 3, 3, 3]  # each chunk once for the loss and once for its gradient
+    gradients("batch")
+    assert sizes == [7]  # its statistics are of the whole batch

@@ -17,7 +17,7 @@ from pipeline.raw.prepare import prepare
 from pipeline.raw.splitting import split_by_scene
 from pipeline.tools.simulator.simulate import simulate
 from pipeline.transfer import chain
-from pipeline.transfer.scores import cilp_metrics
+from pipeline.transfer.scores import cilp_metrics, lidar_features
 from pipeline.transfer.tuning import TUNINGS
 
 CPU = torch.device("cpu")
@@ -40,11 +40,15 @@ def data(tmp_path_factory) -> Arrays:
     return load_arrays(folder / "arrays", CPU)
 
 
+def targets_of(nets: chain.Chain, data: Arrays) -> torch.Tensor:
+    return lidar_features(nets.lidar, Batches(data.with_depth, data.all_rows))
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_an_untrained_chain_is_at_chance_in_every_figure(seed, norm, data):
     nets = chain.build_untrained_chain(NETS | {"cilp": NETS["cilp"] | {"norm": norm}}, seed, CPU)
-    figures = scores.score_chain(nets, data, batch_size=32)
+    figures, marks = scores.score_chain(nets, targets_of(nets, data), data, batch_size=32)
     cilp, pairs = figures["cilp"], 192
     for way in ("", "_reverse"):
         assert cilp[f"top1{way}"] <= 4 / pairs and cilp[f"top5{way}"] <= 15 / pairs
@@ -55,9 +59,8 @@ def test_an_untrained_chain_is_at_chance_in_every_figure(seed, norm, data):
     assert cilp["alignment"] == pytest.approx(cilp["chance_alignment"], abs=0.02)
     assert abs(cilp["uniformity_rgb"]) < 0.5 and abs(cilp["uniformity_lidar"]) < 0.5
     assert figures["project"]["r2"] <= 0 and figures["project"]["cosine"] < figures["project"]["chance_cosine"]
-    assert abs(figures["lidar"]["accuracy"] - 0.5) < 0.1
+    assert abs(scores.score_lidar(nets.lidar, data)["accuracy"] - 0.5) < 0.1
     assert abs(figures["classify"]["zero_shot_accuracy"] - 0.5) < 0.1
-    marks = scores.score_course(cilp["course_loss"], nets.classifier(), data)
     assert marks.points == 5  # half of the course's points, for nothing
 
 
@@ -115,7 +118,9 @@ def test_a_chain_of_checkpoints_is_put_together_by_stage(data, tmp_path, monkeyp
     nets = chain.build_untrained_chain(NETS, 5, CPU)
     for part, net in zip(chain.Chain._fields, nets, strict=True):
         save_checkpoints(tmp_path / part, {5: net}, {"kind": part, "net": NETS[part]})
-    assert scores.score_chain(chain.load_chain(5, CPU), data, 32) == scores.score_chain(nets, data, 32)
+    loaded, targets = chain.load_chain(5, CPU), targets_of(nets, data)
+    assert torch.equal(targets_of(loaded, data), targets)
+    assert scores.score_chain(loaded, targets, data, 32) == scores.score_chain(nets, targets, data, 32)
     checkpoint_path(tmp_path / "project", 5).unlink()
     with pytest.raises(PipelineError, match="project/models/seed5.safetensors: not found"):
         chain.load_chain(5, CPU)
@@ -127,3 +132,13 @@ def test_the_courses_batches_are_in_the_order_of_the_arrays(data):
     scene_pairs = cilp_metrics(model, Batches(data.with_depth, data.scene_pairs("test")), 32)
     rows = cilp_metrics(model, Batches(data.with_depth, data.splits["test"]), 32)
     assert scene_pairs["course_loss"] == pytest.approx(rows["course_loss"], abs=1e-4)
+
+
+def test_the_courses_marks_are_those_of_cubes_and_spheres_in_turn(data):
+    """A classifier that always says cube has half of every batch right, whatever the order of the arrays."""
+    rows = data.splits["test"]
+    assert data.label[rows][:96].sum() == 0  # all cubes, then all spheres
+    always_cube = scores.score_course(3.0, torch.full((len(rows),), -1.0), data)
+    assert always_cube.accuracies == [0.5] * 5
+    right = scores.score_course(3.0, data.label[rows] - 0.5, data)
+    assert right.accuracies == [1.0] * 5 and right.points == 10

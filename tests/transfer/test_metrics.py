@@ -87,6 +87,18 @@ def test_geometry_literally():
     assert alignment_uniformity(same, same)["uniformity_rgb"] == pytest.approx(0.0)
 
 
+def test_metrics_of_large_splits_are_computed_in_chunks(monkeypatch):
+    """Those of a million pairs would hold matrices of 10^10 values; here chunks are of 3, 3, 3 and 1 rows."""
+    draw = torch.Generator().manual_seed(0)
+    rgb, noise = torch.nn.functional.normalize(torch.randn(2, 10, 4, generator=draw), dim=2)
+    lidar = torch.nn.functional.normalize(rgb + 0.5 * noise, dim=1)
+    whole = retrieval_metrics(rgb, lidar) | alignment_uniformity(rgb, lidar)
+    monkeypatch.setattr("pipeline.metrics.contrastive.MAX_LOGITS", 30)
+    monkeypatch.setattr(torch, "pdist", None)
+    assert retrieval_metrics(rgb, lidar) | alignment_uniformity(rgb, lidar) == pytest.approx(whole, rel=1e-6)
+    assert 1 < whole["mean_rank"] < 5 and whole["uniformity_rgb"] < -1
+
+
 def test_projection_beside_the_mean():
     target = torch.tensor([[0.0, 0.0], [2.0, 2.0]])
     figures = projection_metrics(torch.tensor([[0.0, 0.0], [2.0, 1.0]]), target, train_mean=torch.tensor([1.0, 1.0]))

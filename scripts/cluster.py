@@ -1,0 +1,145 @@
+"""Run the project on a cluster of Ray with two nodes, and compare every byte with `dvc repro`: `make cluster-check`.
+
+The nodes are processes of this machine with one core each. Then nodes are killed in mid-training, and drivers after
+some of their stages: whatever happens, the next run ends with equal bytes.
+"""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from time import monotonic, sleep
+from typing import Annotated
+
+import typer
+import yaml
+
+from pipeline.core.errors import PipelineError, run_command
+from scripts.kills import finish
+from scripts.projects import ENVIRONMENT, make_project, run
+from scripts.ray_nodes import Nodes, start_cluster
+
+FOLDER = Path(".cluster")
+TRAININGS = "fusion curve lidar cilp project classify labels"
+STALE = 4  # trainings that run in a trial
+TIMEOUT_S = 1800
+
+
+def main(
+    preset: Annotated[str, typer.Option(help="Merged over params.yaml; empty for params.yaml itself.")] = "smoke",
+    scenes: Annotated[int, typer.Option(help="Simulated scenes.")] = 40,
+    kills: Annotated[int, typer.Option(min=0, help="How often a node is killed, and how often a driver.")] = 10,
+    seed: Annotated[int, typer.Option(help="Draws the trainings and the instants of the kills.")] = 0,
+) -> None:
+    """Print times and outcomes; raises PipelineError if a run failed or a byte differs."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    reference, project = FOLDER / "reference", FOLDER / "project"
+    make_project(reference)
+    if preset:
+        run(reference, f"python -m pipeline preset {preset} --out merged.yaml && mv merged.yaml params.yaml")
+    run(reference, f"python -m pipeline simulate data --scenes {scenes} && dvc add -q data && dvc repro -q prepare")
+    shutil.copytree(reference, project, symlinks=True)
+    shutil.copytree(reference, FOLDER / "single", symlinks=True)
+    seconds = {"dvc repro": _timed(reference, f"dvc repro -q {TRAININGS}")}
+    run(reference, "dvc repro -q")
+    outcomes = []
+    with start_cluster([FOLDER / "node1"]) as nodes:
+        seconds["one node"] = _timed(FOLDER / "single", _command(nodes, TRAININGS))
+    with start_cluster([FOLDER / "node1", FOLDER / "node2"]) as nodes:
+        seconds["two nodes"] = _timed(project, _command(nodes, TRAININGS))
+        for name, value in seconds.items():
+            print(f"trainings, {name}: {value:.0f} s", flush=True)
+        outcomes.append(finish(project, reference, _command(nodes), "two nodes against `dvc repro`"))
+        print(*outcomes[-1], sep=": ", flush=True)
+        random = Random(seed)
+        for trial in (kill_node, kill_driver):
+            for _ in range(kills):
+                outcomes.append(trial(project, reference, nodes, random))
+                print(*outcomes[-1], sep=": ", flush=True)
+    if failed := [note for outcome, note in outcomes if outcome != "identical"]:
+        raise PipelineError(f"{project}: {len(failed)} of {len(outcomes)} trials failed; look at {failed[0]}")
+    print(f"{len(outcomes)} trials, no byte differs but for the times")
+    shutil.rmtree(FOLDER)
+
+
+def kill_node(project: Path, reference: Path, nodes: Nodes, random: Random) -> tuple[str, str]:
+    """Kill a node without grace while it trains, add another, and return the outcome and a note."""
+    stale = make_trainings_stale(project, random)
+    folder, delay = random.choice(nodes.folders), random.uniform(0, 10)
+    driver = _start(project, _command(nodes))
+    _wait_for(driver, lambda: any(folder.glob("rgb-lidar-cilp-*/scratch/*/log")))
+    sleep(delay)
+    training = driver.poll() is None
+    nodes.replace(folder)
+    output, _ = driver.communicate(timeout=TIMEOUT_S)
+    note = f"{folder.name} killed {delay:.1f} s into a training of {', '.join(stale)}"
+    if driver.returncode:
+        return "lost", f"{note}: exit code {driver.returncode}: {output[-1500:]}"
+    return finish(project, reference, _command(nodes), note if training else f"{note}, after the run's end")
+
+
+def kill_driver(project: Path, reference: Path, nodes: Nodes, random: Random) -> tuple[str, str]:
+    """Kill the driver after some of its trainings; the next run trains only the rest."""
+    stale = make_trainings_stale(project, random)
+    count = random.randrange(len(stale))
+    driver = _start(project, _command(nodes))
+    _wait_for(driver, lambda: len(_recorded(project) & {*stale}) >= count)
+    driver.send_signal(signal.SIGKILL)
+    driver.communicate()
+    left = {*stale} - _recorded(project)
+    note = f"driver killed after {len(stale) - len(left)} of {len(stale)} trainings of {', '.join(stale)}"
+    output = run(project, _command(nodes, TRAININGS), check=False).stdout
+    if f"stages: {len(left)} run" not in output:
+        return "lost", f"{note}; expected {len(left)} trainings in the next run: {output[-1500:]}"
+    return finish(project, reference, _command(nodes), note)
+
+
+def make_trainings_stale(project: Path, random: Random) -> list[str]:
+    """Make DVC forget some trainings: outputs, record and what it could restore them from; return their names."""
+    path = project / "dvc.lock"
+    lock = yaml.safe_load(path.read_text())
+    stages = lock["stages"]
+    trainings = [name for name in stages if any(out["path"].startswith("runs/times/") for out in stages[name]["outs"])]
+    chosen = sorted(random.sample(sorted(trainings), STALE))
+    for name in chosen:
+        for out in stages.pop(name)["outs"]:
+            each = project / out["path"]
+            shutil.rmtree(each) if each.is_dir() else each.unlink(missing_ok=True)
+    path.write_text(yaml.safe_dump(lock, sort_keys=False))
+    shutil.rmtree(project / ".dvc/cache/runs", ignore_errors=True)
+    return chosen
+
+
+def _command(nodes: Nodes, targets: str = "") -> str:
+    return f"python -m pipeline repro {targets} --cluster {nodes.address}"
+
+
+def _timed(project: Path, command: str) -> float:
+    start = monotonic()
+    run(project, command)
+    return monotonic() - start
+
+
+def _start(project: Path, command: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command.split(), cwd=project, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def _wait_for(driver: "subprocess.Popen[str]", condition: Callable[[], bool]) -> None:
+    """Wait until a condition is true, or the driver has ended."""
+    end = monotonic() + TIMEOUT_S
+    while driver.poll() is None and not condition():
+        if monotonic() > end:
+            raise PipelineError(f"waited for {TIMEOUT_S} seconds in vain; look at the logs of {FOLDER}")
+        sleep(0.05)
+
+
+def _recorded(project: Path) -> set[str]:
+    return {*yaml.safe_load((project / "dvc.lock").read_text())["stages"]}
+
+
+if __name__ == "__main__":
+    run_command(main)
