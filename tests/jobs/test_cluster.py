@@ -62,6 +62,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 def farm(project: Path) -> Path:
     """Make the three stages beside each other trainings; each writes a line into `log`."""
     (project / "dvc.yaml").write_text(STAGES)
+    (project / "first.sh").write_text("echo 1 > first\n")
     (project / "params.yaml").write_text("seeds: [1, 2]\n")
     (project / ".gitignore").write_text("log\npids\ngo\nwandb\n")
     write_training(project, WIDE)
