@@ -203,6 +203,21 @@ def test_a_node_without_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
+    "kind, cure",
+    [
+        ("ObjectStoreFullError", "start Ray there with a larger --object-store-memory; in Docker add --shm-size=2g"),
+        ("OutOfDiskError", "free space below /tmp/ray there, or start Ray with another --temp-dir"),
+        ("ObjectLostError", "run it again: what is done is not done twice"),
+    ],
+)
+def test_an_error_of_ray_is_one_line_with_its_cure(kind: str, cure: str) -> None:
+    from ray import exceptions
+
+    error = type(kind, (getattr(exceptions, kind),), {"__init__": lambda _: None, "__str__": lambda _: "words\nmore"})()
+    assert ray_cluster.explain(error) == f"{kind}: words; {cure}"
+
+
+@pytest.mark.parametrize(
     "files, problem",
     [
         ({"a/b": b"1"}, ""),
