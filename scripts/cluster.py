@@ -18,7 +18,7 @@ import yaml
 
 from pipeline.core.errors import PipelineError, run_command
 from scripts.kills import finish
-from scripts.projects import ENVIRONMENT, make_project, run
+from scripts.projects import ENVIRONMENT, make_project, run, use_times_of
 from scripts.ray_nodes import Nodes, start_cluster
 
 FOLDER = Path(".cluster")
@@ -44,6 +44,7 @@ def main(
     shutil.copytree(reference, FOLDER / "single", symlinks=True)
     seconds = {"dvc repro": _timed(reference, f"dvc repro -q {TRAININGS}")}
     run(reference, "dvc repro -q")
+    use_times_of(reference, reference)
     outcomes = []
     with start_cluster([FOLDER / "node1"]) as nodes:
         seconds["one node"] = _timed(FOLDER / "single", _command(nodes, TRAININGS))
@@ -51,17 +52,22 @@ def main(
         seconds["two nodes"] = _timed(project, _command(nodes, TRAININGS))
         for name, value in seconds.items():
             print(f"trainings, {name}: {value:.0f} s", flush=True)
-        outcomes.append(finish(project, reference, _command(nodes), "two nodes against `dvc repro`"))
-        print(*outcomes[-1], sep=": ", flush=True)
+        run(project, _command(nodes))
         random = Random(seed)
-        for trial in (kill_node, kill_driver):
-            for _ in range(kills):
-                outcomes.append(trial(project, reference, nodes, random))
-                print(*outcomes[-1], sep=": ", flush=True)
+        for trial in (compare, *[kill_node] * kills, *[kill_driver] * kills):
+            shutil.rmtree(FOLDER / "trial", ignore_errors=True)  # a trial ends with times of the reference
+            shutil.copytree(project, FOLDER / "trial", symlinks=True)
+            outcomes.append(trial(FOLDER / "trial", reference, nodes, random))
+            print(*outcomes[-1], sep=": ", flush=True)
     if failed := [note for outcome, note in outcomes if outcome != "identical"]:
         raise PipelineError(f"{project}: {len(failed)} of {len(outcomes)} trials failed; look at {failed[0]}")
     print(f"{len(outcomes)} trials, no byte differs but for the times")
     shutil.rmtree(FOLDER)
+
+
+def compare(project: Path, reference: Path, nodes: Nodes, random: Random) -> tuple[str, str]:
+    """Compare what two nodes made with what `dvc repro` made, and return the outcome and a note."""
+    return finish(project, reference, "dvc repro", "two nodes against `dvc repro`")
 
 
 def kill_node(project: Path, reference: Path, nodes: Nodes, random: Random) -> tuple[str, str]:

@@ -32,7 +32,7 @@ class Nodes:
 @contextmanager
 def start_cluster(folders: Sequence[Path]) -> Iterator[Nodes]:
     """Start a cluster with a node a folder, and end all of its processes at the end."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}  # by default 15, behind all else here
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 0, "object_store_memory": BYTES_OF_A_STORE, "include_dashboard": False}

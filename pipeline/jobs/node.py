@@ -184,6 +184,8 @@ def _fetch(each: Input, folder: Path) -> None:
     import ray
 
     with atomic_folder(folder) as part:
+        if "" not in each.files:
+            (part / "content").mkdir()  # of a folder, which may be empty
         for name, references in each.files.items():
             path = part / "content" / name if name else part / "content"
             path.parent.mkdir(parents=True, exist_ok=True)

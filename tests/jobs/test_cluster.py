@@ -62,6 +62,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 def farm(project: Path) -> Path:
     """Make the three stages beside each other trainings; each writes a line into `log`."""
     (project / "dvc.yaml").write_text(STAGES)
+    (project / "first.sh").write_text("echo 1 > first\n")
     (project / "params.yaml").write_text("seeds: [1, 2]\n")
     (project / ".gitignore").write_text("log\npids\ngo\nwandb\n")
     write_training(project, WIDE)
@@ -199,6 +200,21 @@ def test_a_node_without_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     job = Job("a", "true", ".", {}, [], ["a"], 1, "auto", Numerics("3", "2", "float32", "cpu", gpu=False))
     problem = "/scratch: No space left on device; expected a folder with free space that Ray's user may write to; "
     assert run_job(job).problem.startswith(problem) and run_job(job).host == HOST
+
+
+@pytest.mark.parametrize(
+    "kind, cure",
+    [
+        ("ObjectStoreFullError", "start Ray there with a larger --object-store-memory; in Docker add --shm-size=2g"),
+        ("OutOfDiskError", "free space below /tmp/ray there, or start Ray with another --temp-dir"),
+        ("ObjectLostError", "run it again: what is done is not done twice"),
+    ],
+)
+def test_an_error_of_ray_is_one_line_with_its_cure(kind: str, cure: str) -> None:
+    from ray import exceptions
+
+    error = type(kind, (getattr(exceptions, kind),), {"__init__": lambda _: None, "__str__": lambda _: "words\nmore"})()
+    assert ray_cluster.explain(error) == f"{kind}: words; {cure}"
 
 
 @pytest.mark.parametrize(
