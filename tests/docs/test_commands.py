@@ -138,6 +138,9 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "python -m pipeline repro fusion@late-strided --jobs 2": ProvedBy("test_targets_run_with_their_ancestors_alone"),
     "dvc repro --force --single-item lidar": ProvedBy("test_the_same_run_gives_the_same_bytes"),
     "dvc commit --force prepare": ProvedBy("test_dvc_commit_accepts_the_present_outputs"),
+    "dvc repro prepare": Marked(),
+    "torchrun --nproc-per-node=4 -m stages.cilp": Marked(),
+    "dvc commit --force cilp": ProvedBy("test_dvc_commit_accepts_the_present_outputs"),
     "dvc commit --force report": ProvedBy("test_dvc_commit_accepts_the_present_outputs"),
     "git status --short": Run(" M params.yaml", "echo >> params.yaml"),
     "git status --short params.yaml data.dvc": Run(),
@@ -156,6 +159,7 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "python -m benchmarks.significance": Help(),
     "python -m benchmarks.alarms --scenes 10000": Help(),
     "python -m scripts.resume --scenes 1000": Help(),
+    "python -m benchmarks.memory --pairs 10000 --pairs 100000": Help(),
     "python -m benchmarks.schedule --slots 8": Help(),
     # other machines
     "bash deploy/ray_node.sh head 127.0.0.1 6379": Marked(),
