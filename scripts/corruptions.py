@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from random import Random
 
-from scripts.kills import COMMANDS, finish, make_stale, start_and_kill
+from scripts.kills import COMMANDS, DRIVER, finish, make_stale, start_and_kill
 from scripts.projects import run
 
 PLACES = ("runs/*/**/*", "runs/prepare/arrays/*", "runs/*/**/models/*", "data/**/*", "dvc.lock", ".resume/**/*.pt")
@@ -20,7 +20,7 @@ def corrupt(folder: Path, base: Path, random: Random, seconds: float) -> tuple[s
     place, kind = random.choice(PLACES), random.choice(KINDS)
     if place.startswith(".resume"):
         make_stale(folder, random)
-        start_and_kill(folder, COMMANDS[0], random.uniform(0.3, 0.6) * seconds / 4, "kill -9 of all")
+        start_and_kill(folder, DRIVER, random.uniform(0.2, 1) * seconds / 10, "kill -9 of all")
     files = sorted(path for path in folder.glob(place) if path.is_file())
     if not files:
         files = sorted((folder / "runs/prepare/arrays").iterdir())
@@ -28,10 +28,10 @@ def corrupt(folder: Path, base: Path, random: Random, seconds: float) -> tuple[s
     name = path.relative_to(folder)
     damage(path, kind, random)
     note = f"{name} {kind}"
-    command = f"python -m pipeline data && {random.choice(COMMANDS)}"
+    command = f"python -m pipeline data && {random.choice(list(COMMANDS))}"
     done = run(folder, command, check=False)
     if done.returncode == 0:
-        return finish(folder, base, COMMANDS[0], note)
+        return finish(folder, base, DRIVER, note)
     named = [str(each) for each in (name, *name.parents) if str(each) != "."]
     if not any(each in done.stdout for each in named):
         return "lost", f"{note}; refused without its name: {done.stdout[-1500:]}"

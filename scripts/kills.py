@@ -5,13 +5,16 @@ import signal
 import subprocess
 from pathlib import Path
 from random import Random
+from time import sleep
 
 import psutil
 import yaml
 
 from scripts.projects import ENVIRONMENT, compare_results, run, use_times_of
 
-COMMANDS = ("python -m pipeline repro", "dvc repro")
+# a command, and the processes that it has while a stage runs: itself, the driver's server of forks, the stage
+DRIVER = "python -m pipeline repro"
+COMMANDS = {DRIVER: 3, "dvc repro": 2}
 WAYS = {"kill -9 of all": signal.SIGKILL, "kill -9 of the first": signal.SIGKILL, "SIGTERM": signal.SIGTERM}
 WAYS |= {"Ctrl-C": signal.SIGINT}
 SECONDS_TO_END = 60  # of processes whose parent was killed
@@ -19,7 +22,7 @@ SECONDS_TO_END = 60  # of processes whose parent was killed
 
 def kill(folder: Path, base: Path, random: Random, seconds: float) -> tuple[str, str]:
     """Run some stages anew, kill the run at a random instant, run it again; return the outcome and a note."""
-    command, after, way = random.choice(COMMANDS), random.choice(COMMANDS), random.choice(list(WAYS))
+    command, after, way = (random.choice(list(each)) for each in (COMMANDS, COMMANDS, WAYS))
     chosen = make_stale(folder, random)
     note = f"{way} of `{command}` in {', '.join(chosen)}"
     longest = seconds * (len(chosen) + 1) / len(_stages(folder))
@@ -31,7 +34,7 @@ def kill(folder: Path, base: Path, random: Random, seconds: float) -> tuple[str,
         make_stale(folder, random)
     else:
         return "lost", f"{note}: it always ended before the kill"
-    note += f" after {delay:.1f} s"
+    note += f" {delay:.1f} s after the start of a stage"
     states = len(list((folder / ".resume").rglob("seed*.pt")))
     return finish(folder, base, after, f"{note}; {killed} processes, {states} states")
 
@@ -65,7 +68,10 @@ def make_stale(folder: Path, random: Random) -> list[str]:
 
 
 def start_and_kill(folder: Path, command: str, delay: float, way: str) -> int:
-    """Start a command, end it after `delay` seconds, and return the number of processes that it then had."""
+    """Start a command, end it `delay` seconds after its first stage began, and return its number of processes then.
+
+    A command that is none of COMMANDS is given no time to begin a stage.
+    """
     process = subprocess.Popen(
         command.split(),
         cwd=folder,
@@ -74,11 +80,13 @@ def start_and_kill(folder: Path, command: str, delay: float, way: str) -> int:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    while process.poll() is None and len(_family(process.pid)) < COMMANDS.get(command, 1):
+        sleep(0.02)
     try:
         process.wait(delay)
         return 0
     except subprocess.TimeoutExpired:
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        family = _family(process.pid)
     targets = family if way in ("kill -9 of all", "Ctrl-C") else family[:1]
     for each in targets:
         try:
@@ -88,6 +96,14 @@ def start_and_kill(folder: Path, command: str, delay: float, way: str) -> int:
     process.wait()
     psutil.wait_procs(family, timeout=SECONDS_TO_END)
     return len(family)
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    """Return a process and its descendants; none if it is gone."""
+    try:
+        return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _stages(folder: Path) -> dict[str, dict]:
