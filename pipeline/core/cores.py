@@ -3,8 +3,6 @@
 import resource
 from pathlib import Path
 
-import psutil
-
 from pipeline.core.errors import PipelineError
 
 # libraries start their threads when they are imported, so that the environment is the one place to limit them
@@ -37,6 +35,8 @@ def require_address_space() -> None:
 
 def available_memory() -> int:
     """Return the bytes that this process and its children may still take, by the system and by the cgroup's limit."""
+    import psutil  # a missing package is for `doctor` to tell
+
     free = psutil.virtual_memory().available
     for limit, usage, stat in MEMORY_FILES:
         if (CGROUP / limit).is_file() and (allowed := (CGROUP / limit).read_text().strip()) != "max":
