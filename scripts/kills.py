@@ -25,7 +25,7 @@ def kill(folder: Path, base: Path, random: Random, seconds: float) -> tuple[str,
     command, after, way = (random.choice(list(each)) for each in (COMMANDS, COMMANDS, WAYS))
     chosen = make_stale(folder, random)
     note = f"{way} of `{command}` in {', '.join(chosen)}"
-    longest = seconds * (len(chosen) + 1) / len(_stages(folder))
+    longest = seconds * (len(chosen) + 1) / (len(_stages(folder)) + len(chosen))
     for _ in range(20):  # until one is killed before it ends
         delay = random.uniform(0, longest)
         if killed := start_and_kill(folder, command, delay, way):
@@ -56,13 +56,16 @@ def finish(folder: Path, base: Path, command: str, note: str) -> tuple[str, str]
 
 
 def make_stale(folder: Path, random: Random) -> list[str]:
-    """Delete the outputs of one to three stages and what DVC could restore them from; return their names."""
-    stages = _stages(folder)
+    """Delete outputs and record of one to three stages, and what DVC could restore them from; return their names."""
+    lock = folder / "dvc.lock"
+    content = yaml.safe_load(lock.read_text())
+    stages = content["stages"]
     chosen = random.sample(sorted(stages), min(random.randint(1, 3), len(stages)))
     for name in chosen:
-        for out in stages[name]["outs"]:
+        for out in stages.pop(name)["outs"]:
             path = folder / out["path"]
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    lock.write_text(yaml.safe_dump(content, sort_keys=False))
     shutil.rmtree(folder / ".dvc/cache/runs", ignore_errors=True)
     return chosen
 

@@ -96,6 +96,7 @@ class Plan:
                 self.repo.stage_cache.restore(stage)
             except RunCacheNotFoundError:
                 return None
+            self._save(stage)
             if decayed := remove_decayed(stage):
                 names = ", ".join(os.path.relpath(path) for path in decayed)
                 print(
@@ -104,7 +105,7 @@ class Plan:
                 )
                 stage.remove_outs()
                 return None
-            self._record(stage)
+            _write_lock(stage)
             return "restored"
 
     def begin(self, stage: "Stage", variables: Mapping[str, str]) -> Command:
@@ -152,17 +153,18 @@ class Plan:
                 raise PipelineError(
                     f"{', '.join(changed)} changed while the stage ran; its outputs are not recorded; run it again"
                 )
-            self._record(stage)
+            self._save(stage)
+            _write_lock(stage)
 
     def _from_root(self, path: str) -> str:
         return os.path.relpath(path, self.repo.root_dir)
 
-    def _record(self, stage: "Stage") -> None:
+    def _save(self, stage: "Stage") -> None:
+        """Hash the outputs of a stage, and fill the caches with them."""
         uncached = any(not out.use_cache for out in stage.outs if not (out.is_metric or out.is_plot))
         with self.repo.scm_context(quiet=True):
             stage.save(run_cache=not uncached)  # as DVC decides it: what lies in the run cache is restored later
             stage.commit()
-        _write_lock(Path(stage.dvcfile.path).with_suffix(".lock"), stage)
 
 
 def remaining(targets: Sequence[str]) -> list[str]:
@@ -206,11 +208,12 @@ def _explain(error: BaseException) -> str:
     return f"{text}: {_explain(cause)}" if cause and str(cause) not in text else text
 
 
-def _write_lock(path: Path, stage: "Stage") -> None:
-    """Write a stage into a dvc.lock, whole or not at all; DVC itself writes into the file, and a kill would cut it."""
+def _write_lock(stage: "Stage") -> None:
+    """Write a stage into its dvc.lock, whole or not at all: DVC itself writes into the file, and a kill cuts it."""
     from dvc.stage.serialize import to_lockfile
     from dvc.utils.serialize import modify_yaml
 
+    path = Path(stage.dvcfile.path).with_suffix(".lock")
     with atomic(path) as part:
         if path.exists():
             shutil.copyfile(path, part)

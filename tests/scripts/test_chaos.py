@@ -6,6 +6,7 @@ from random import Random
 
 import psutil
 import pytest
+import yaml
 
 from scripts.corruptions import KINDS, damage
 from scripts.kills import WAYS, make_stale, start_and_kill
@@ -66,3 +67,4 @@ def test_stale_stages_have_no_outputs_and_nothing_to_be_restored_from(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     assert make_stale(tmp_path, Random(0)) == ["a"]
     assert not Path(tmp_path / "runs/a").exists() and not (tmp_path / ".dvc/cache/runs").exists()
+    assert yaml.safe_load((tmp_path / "dvc.lock").read_text()) == {"stages": {}}
