@@ -121,7 +121,8 @@ def test_a_stage_of_a_killed_node_runs_on_another(farm: Path, nodes: Nodes, star
     wait_for(lambda: not (is_running(lost) and is_running(others)))  # the stage ends with its node
     (farm / "go").touch()
     output, errors = driver.communicate(timeout=90)
-    assert driver.returncode == 0 and output.startswith("stages: 5 run"), errors
+    # Ray prints of the lost node, the driver its last line
+    assert driver.returncode == 0 and output.splitlines()[-1].startswith("stages: 5 run"), errors
     assert (farm / "last").read_text() == RESULT and shell(farm, "dvc status") == CLEAN
     assert len(pids(farm)) == 4  # three, and one of them twice
 
