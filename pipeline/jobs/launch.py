@@ -53,6 +53,11 @@ class LocalLauncher:
         os.set_blocking(self._results.fileno(), False)
         return self
 
+    @property
+    def group(self) -> int:
+        """The process group of all that runs."""
+        return self._server.pid
+
     def start(self, name: str, command: Command, log: Path) -> None:
         """Start a command; its output goes to the file `log`."""
         request = {

@@ -8,6 +8,7 @@ import fcntl
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from time import sleep
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 from pipeline.core.cores import ONE_THREAD
@@ -29,7 +30,9 @@ from pipeline.jobs.plan import Command
 
 SECONDS_BETWEEN_LOOKS = 0.05
 SECONDS_OF_INPUTS = 7 * 24 * 3600  # unused for so long, an input is deleted
-_launcher: LocalLauncher | None = None  # of this process, which serves one driver
+# of this process, which serves one driver: what starts stages, and the pipe at whose end all of them are killed
+_launcher: LocalLauncher | None = None
+_pipe: IO[bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,6 @@ def _fetch(each: Input, folder: Path) -> None:
 
 def _compute(job: Job, project: Path) -> Ended:
     """Run the command of a stage, with a slot a core, of which the stage has one from the start."""
-    global _launcher
     slots = project.parent / "slots"
     make_slots(slots, job.cores)
     environment = {name: value for name, value in os.environ.items() if name != "WANDB_DIR"} | ONE_THREAD
@@ -205,21 +207,43 @@ def _compute(job: Job, project: Path) -> Ended:
     environment |= {"DVC_ROOT": str(project), SLOTS: str(slots)}
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     try:
-        if _launcher is None:
-            _launcher = LocalLauncher().__enter__()  # ends with this process
+        launcher = _open_launcher()
         slot = try_slot(slots)
         assert slot is not None  # the folder is new
         with slot:
             command = Command(job.lines, project / job.folder, environment, {}, ())
-            _launcher.start(job.name, command, project.parent / "log")
-            while not (ended := _launcher.ended()):
+            launcher.start(job.name, command, project.parent / "log")
+            while not (ended := launcher.ended()):
                 sleep(SECONDS_BETWEEN_LOOKS)
         return ended[job.name]
     except BaseException:  # Ray cancels a task by KeyboardInterrupt
-        if _launcher:
-            _launcher.__exit__(None, None, None)
-            _launcher = None
+        _close_launcher()
         raise
+
+
+def _open_launcher() -> LocalLauncher:
+    """Return the launcher of this process, whose stages are killed when this process ends.
+
+    Ray kills the children of a process whose node is lost, and no process further down. So the shell that waits for the
+    end of the pipe is no child of this process: it is left by one that has ended.
+    """
+    global _launcher, _pipe
+    if _launcher is None:
+        _launcher = LocalLauncher().__enter__()
+        script = f"exec 3<&0; (cat <&3; kill -9 -{_launcher.group}) > /dev/null 2>&1 &"
+        shell = subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)
+        shell.wait()
+        _pipe = shell.stdin
+    return _launcher
+
+
+def _close_launcher() -> None:
+    global _launcher, _pipe
+    if _launcher:
+        _launcher.__exit__(None, None, None)
+    if _pipe:
+        _pipe.close()
+    _launcher = _pipe = None
 
 
 def _read(path: Path) -> str:

@@ -45,6 +45,7 @@ def connect(address: str, code: Path) -> None:
             logging_level="ERROR",
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
+        ray.shutdown()  # Ray compares versions when it is half connected
         raise PipelineError(_explain_connection(address, error)) from None
     finally:
         signal.signal(signal.SIGTERM, handler)  # Ray's own would end this process without an error
