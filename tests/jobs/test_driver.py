@@ -181,6 +181,7 @@ def test_the_cpu_that_was_asked_for_runs_stages_side_by_side(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setenv("DEVICE", "cpu")
-    (project / "wide.sh").write_text("echo + >> log; cat first > wide-$1; sleep 0.3; echo - >> log\n")
+    all_started = "timeout 60 sh -c 'until [ $(grep -c + log) = 3 ]; do sleep 0.01; done'"
+    (project / "wide.sh").write_text(f"echo + >> log; {all_started} && cat first > wide-$1; echo - >> log\n")
     repro(["last"], jobs=4)
-    assert log()[:4] == ["first", *"+++"]
+    assert log() == ["first", *"+++---"]
