@@ -1,6 +1,7 @@
 """The one way in which this project refuses: a PipelineError, printed without a traceback, exit code 1."""
 
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -43,8 +44,9 @@ def run_command(command: Callable[..., None]) -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
         command() if isinstance(command, typer.Typer) else typer.run(command)
-    except (PipelineError, OSError) as error:  # OSError names the file of a full disk or a folder that bars writing
-        print(f"error: {error}", file=sys.stderr)
+    except (PipelineError, OSError) as error:  # OSError names the file of a folder that bars writing
+        where = f"; free space on the disk of {os.getcwd()}" if _is_of_a_nameless_disk(error) else ""
+        print(f"error: {error}{where}", file=sys.stderr)
         raise SystemExit(1) from None
     except (MemoryError, RuntimeError) as error:
         if not (line := _name_want(error)):
@@ -55,6 +57,11 @@ def run_command(command: Callable[..., None]) -> None:
         if exit_.code in ENDINGS:
             print(f"error: {ENDINGS[exit_.code]}; nothing half-done looks whole, run it again", file=sys.stderr)
         raise
+
+
+def _is_of_a_nameless_disk(error: Exception) -> bool:
+    """Return whether an error means that a disk is full and names no file, as a write does."""
+    return isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None
 
 
 def _name_want(error: MemoryError | RuntimeError) -> str | None:

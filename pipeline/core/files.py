@@ -89,7 +89,7 @@ def resumable_folder(folder: Path, key: str) -> Iterator[Path]:
         if not mark.is_file() or mark.read_text() != key:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            write_text(mark, key)
+            mark.write_text(key)  # a cut one is that of another content
         try:
             yield partial
         except Exception:  # not KeyboardInterrupt: that is to be gone on from

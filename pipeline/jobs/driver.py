@@ -33,6 +33,7 @@ SECONDS_BETWEEN_LOOKS = 0.05
 LOOKS_PER_START = 5  # seeds of a running stage look for a slot more often, so that they come before a new stage
 LINES_OF_A_LOG = 10
 LOCAL = "local"  # the cluster that is none
+OF_MEMORY = ("SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT")  # of the system, and of libraries that do not look for an error
 
 
 def repro(targets: Sequence[str] = (), jobs: int | None = None, cluster: str = LOCAL) -> str:
@@ -207,7 +208,10 @@ def _describe(code: int, log: Path) -> str:
     number = code - 128 if code > 128 else -code
     known = {each.value: each.name for each in signal.Signals}
     how = f"ended by {known[number]}" if number in known else f"exit code {code}"
+    how += ", perhaps for want of memory" if known.get(number) in OF_MEMORY else ""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES_OF_A_LOG:]
+    if not lines:
+        return f"{how}; its log {log} is empty: it printed nothing, or the disk is full"
     return "\n".join([f"{how}; its whole output is in {log}, which ends with:", *(f"  {line}" for line in lines)])
 
 

@@ -126,6 +126,7 @@ def fit(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn) -> FitRe
         if epoch + 1 < epochs and states.due():
             states.save(current(generator.get_state(), {}))
     model.load_state_dict(weights)
+    model.eval()  # a training that goes on from its last state has validated nothing, and is still in training mode
     states.save(State(weights, [], generator.get_state(), history, best, weights, {}))  # a quarter of the bytes
     return FitResult(history, best)
 

@@ -1,5 +1,7 @@
 """How a command ends: one line for what a user can fix, a traceback for what only a programmer can."""
 
+import os
+
 import pytest
 import torch
 
@@ -48,6 +50,20 @@ def test_want_that_libraries_raise_in_words_of_their_own_is_one_line(
     with pytest.raises(SystemExit, match="1"):
         run_command(main)
     assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_a_full_disk_without_a_file_is_that_of_the_working_directory(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["stage"])
+
+    def main() -> None:
+        raise OSError(28, "No space left on device")  # as a write raises it
+
+    with pytest.raises(SystemExit, match="1"):
+        run_command(main)
+    place = f"free space on the disk of {os.getcwd()}"
+    assert capsys.readouterr().err == f"error: [Errno 28] No space left on device; {place}\n"
 
 
 def test_an_error_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

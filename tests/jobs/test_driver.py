@@ -111,7 +111,7 @@ def test_a_failure_is_named_with_its_log_while_others_finish(project: Path, log:
 @pytest.mark.parametrize(
     "script, message",
     [
-        ("kill -9 $$", "stage alone: ended by SIGKILL; "),
+        ("kill -9 $$", "stage alone: ended by SIGKILL, perhaps for want of memory; "),
         ("true", "stage alone: output 'alone' does not exist"),
         ("echo 1 > alone; echo >> alone.sh", "stage alone: alone.sh changed while the stage ran; .* not recorded"),
     ],

@@ -26,7 +26,7 @@ from pipeline.training.loop import TIMING_NAMES, FitResult, Task, fit
 from pipeline.training.objectives import label_objective, pair_objective
 from pipeline.training.states import open_states
 from support.bombs import Bomb
-from support.line_training import EPOCHS, RECIPE, SEEDS, make_project, results, train
+from support.line_training import EPOCHS, RECIPE, SEEDS, build_task, make_project, results, train
 from support.tiny_training import PATHS
 
 CPU = torch.device("cpu")
@@ -311,3 +311,11 @@ def test_a_process_that_a_signal_ended_goes_on(project, undisturbed, how, code, 
     assert process.returncode == code and "Traceback" not in errors
     assert errors.splitlines()[-1:] == ([words] if words else [])
     assert count_validations() == dict.fromkeys(SEEDS, EPOCHS - epochs) and results(project) == undisturbed
+
+
+def test_a_training_that_goes_on_from_its_last_state_leaves_the_net_in_eval_mode(tmp_path: Path) -> None:
+    """Batch norm in training mode would take the statistics of the test pairs, and change its own."""
+    for _ in range(2):
+        task = replace(build_task(0, lambda seed: None), states=states.States(tmp_path, "inputs"))
+        fit(task, RECIPE, EPOCHS, 0, lambda seed, metrics: None)
+        assert not task.model.training
