@@ -75,7 +75,7 @@ def fit_on_ranks(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn)
         task,
         objective=slice_objective,
         batches=slice_batches(task.batches),
-        states=RankStates(task.states.folder, task.states.inputs),
+        states=RankStates(task.states.folder, f"{task.states.inputs}, {dist.get_world_size()} ranks"),
     )
     try:
         return fit(shared, recipe, epochs, seed, log)
@@ -148,11 +148,11 @@ class RankStateFile(StateFile):
         state, content = super().load(device), io.BytesIO()
         if state:
             torch.save(state._asdict(), content)
-        sizes = torch.tensor([content.tell()], device=device)
-        _complete(dist.broadcast, sizes, 0)
-        if not sizes.item():
+        size = torch.tensor([content.tell()], device=device)
+        _complete(dist.broadcast, size, 0)
+        if not size.item():
             return None
-        received = torch.zeros(int(sizes), dtype=torch.uint8, device=device)
+        received = torch.zeros(int(size), dtype=torch.uint8, device=device)
         if state:
             received.copy_(torch.frombuffer(content.getbuffer(), dtype=torch.uint8))
         _complete(dist.broadcast, received, 0)
