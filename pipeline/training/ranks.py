@@ -6,6 +6,7 @@ that of its own queries. The shares add up to the loss of one process, and so do
 
 import io
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -58,6 +59,7 @@ def follow(tasks: Mapping[int, Task], recipe: Recipe, epochs: int, device: torch
     """Train every seed's task for rank 0, which keeps the results, and return True; on rank 0 do nothing."""
     if not dist.is_initialized() or dist.get_rank() == 0:
         return False
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it has nothing to save, and may be waiting for a rank that is gone
     fit_seeds(tasks, recipe, epochs, lambda seed, metrics: None, device, fit_on_ranks)
     return True
 
