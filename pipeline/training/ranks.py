@@ -6,6 +6,7 @@ that of its own queries. The shares add up to the loss of one process, and so do
 
 import io
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -58,6 +59,7 @@ def follow(tasks: Mapping[int, Task], recipe: Recipe, epochs: int, device: torch
     """Train every seed's task for rank 0, which keeps the results, and return True; on rank 0 do nothing."""
     if not dist.is_initialized() or dist.get_rank() == 0:
         return False
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it has nothing to save, and may be waiting for a rank that is gone
     fit_seeds(tasks, recipe, epochs, lambda seed, metrics: None, device, fit_on_ranks)
     return True
 
@@ -75,7 +77,7 @@ def fit_on_ranks(task: Task, recipe: Recipe, epochs: int, seed: int, log: LogFn)
         task,
         objective=slice_objective,
         batches=slice_batches(task.batches),
-        states=RankStates(task.states.folder, task.states.inputs),
+        states=RankStates(task.states.folder, f"{task.states.inputs}, {dist.get_world_size()} ranks"),
     )
     try:
         return fit(shared, recipe, epochs, seed, log)
@@ -148,11 +150,11 @@ class RankStateFile(StateFile):
         state, content = super().load(device), io.BytesIO()
         if state:
             torch.save(state._asdict(), content)
-        sizes = torch.tensor([content.tell()], device=device)
-        _complete(dist.broadcast, sizes, 0)
-        if not sizes.item():
+        size = torch.tensor([content.tell()], device=device)
+        _complete(dist.broadcast, size, 0)
+        if not size.item():
             return None
-        received = torch.zeros(int(sizes), dtype=torch.uint8, device=device)
+        received = torch.zeros(int(size), dtype=torch.uint8, device=device)
         if state:
             received.copy_(torch.frombuffer(content.getbuffer(), dtype=torch.uint8))
         _complete(dist.broadcast, received, 0)

@@ -53,7 +53,7 @@ def alignment_uniformity(rgb: Tensor, lidar: Tensor) -> Metrics:
     for rows in chunk_rows(len(rgb), len(lidar)):
         distance = 2 - 2 * (rgb[rows] @ lidar.T).double()  # (n, N), squared, of unit vectors
         total += distance.sum()
-        own_parts.append(distance.diagonal(rows.start))
+        own_parts.append(distance.diagonal(rows.start).clone())  # a view would keep the chunk
     own = torch.cat(own_parts)
     return {
         "alignment": float(own.mean()),

@@ -159,3 +159,11 @@ def test_no_time_is_recorded_without_a_driver(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     record_seconds([1.0])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_of_torchrun_has_one_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its seeds train in one order: ranks with another order would wait for each other for ever."""
+    monkeypatch.setattr("pipeline.core.slots.count_cores", lambda: 4)
+    assert count_slots() == 4
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    assert count_slots() == 1

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.slots import count_slots
 from pipeline.training.loop import fit
 from pipeline.training.ranks import follow, join_ranks
 from support.commands import ENVIRONMENT, ROOT
@@ -82,10 +81,3 @@ def test_without_torchrun_nothing_is_shared(monkeypatch: pytest.MonkeyPatch) -> 
     with join_ranks(CPU) as trainer:
         assert trainer is fit and not torch.distributed.is_initialized()
         assert not follow({}, None, 1, CPU)
-
-
-def test_seeds_of_ranks_train_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.core.slots.count_cores", lambda: 4)
-    assert count_slots() == 4
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
-    assert count_slots() == 1
