@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 BYTES_OF_A_STORE = 100 * 2**20
@@ -12,10 +13,10 @@ BYTES_OF_A_STORE = 100 * 2**20
 class Nodes:
     """The nodes of a cluster by their folders, and the address for drivers."""
 
-    def __init__(self, cluster: Any, folders: Sequence[Path]) -> None:
+    def __init__(self, cluster: Any, folders: Sequence[Path], temporary: str) -> None:
         self.address: str = cluster.address
         self.folders = [folder.resolve() for folder in folders]
-        self._cluster = cluster
+        self._cluster, self._temporary = cluster, temporary
         self._nodes = {folder: self._add(folder) for folder in self.folders}
 
     def replace(self, folder: Path) -> None:
@@ -25,8 +26,12 @@ class Nodes:
 
     def _add(self, folder: Path) -> Any:
         folder.mkdir(parents=True, exist_ok=True)
-        variables = {"TMPDIR": str(folder)}
-        return self._cluster.add_node(num_cpus=1, object_store_memory=BYTES_OF_A_STORE, env_vars=variables)
+        # as on a host of its own: a node that starts deletes the code which others of its folder work in. Ray's sockets
+        # want a short path
+        own = mkdtemp(dir=self._temporary)
+        return self._cluster.add_node(
+            num_cpus=1, object_store_memory=BYTES_OF_A_STORE, temp_dir=own, env_vars={"TMPDIR": str(folder)}
+        )
 
 
 @contextmanager
@@ -36,8 +41,9 @@ def start_cluster(folders: Sequence[Path]) -> Iterator[Nodes]:
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 0, "object_store_memory": BYTES_OF_A_STORE, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        yield Nodes(cluster, folders)
-    finally:
-        cluster.shutdown()
+    with TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as temporary:
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        try:
+            yield Nodes(cluster, folders, temporary)
+        finally:
+            cluster.shutdown()
