@@ -17,13 +17,21 @@ DRIVER = "python -m pipeline repro"
 COMMANDS = {DRIVER: 3, "dvc repro": 2}
 WAYS = {"kill -9 of all": signal.SIGKILL, "kill -9 of the first": signal.SIGKILL, "SIGTERM": signal.SIGTERM}
 WAYS |= {"Ctrl-C": signal.SIGINT}
+# DVC writes these files in place, and names a file that a kill cut; `python -m pipeline repro` writes dvc.lock whole
+RWLOCK = ".dvc/tmp/rwlock"
+WRITTEN_BY_DVC = (RWLOCK, "'./dvc.lock' validation failed")
 SECONDS_TO_END = 60  # of processes whose parent was killed
 
 
 def kill(folder: Path, base: Path, random: Random, seconds: float) -> tuple[str, str]:
-    """Run some stages anew, kill the run at a random instant, run it again; return the outcome and a note."""
+    """Run some stages anew, kill the run at a random instant, run it again; return the outcome and a note.
+
+    `refused` is the outcome where DVC named a file of its own that the kill cut, and with the file put back the next
+    run ended well.
+    """
     command, after, way = (random.choice(list(each)) for each in (COMMANDS, COMMANDS, WAYS))
     chosen = make_stale(folder, random)
+    lock = (folder / "dvc.lock").read_bytes()
     note = f"{way} of `{command}` in {', '.join(chosen)}"
     longest = seconds * (len(chosen) + 1) / (len(_stages(folder)) + len(chosen))
     for _ in range(20):  # until one is killed before it ends
@@ -32,11 +40,18 @@ def kill(folder: Path, base: Path, random: Random, seconds: float) -> tuple[str,
             break
         longest *= 0.8
         make_stale(folder, random)
+        lock = (folder / "dvc.lock").read_bytes()
     else:
         return "lost", f"{note}: it always ended before the kill"
     note += f" {delay:.1f} s after the start of a stage"
     states = len(list((folder / ".resume").rglob("seed*.pt")))
-    return finish(folder, base, after, f"{note}; {killed} processes, {states} states")
+    outcome, note = finish(folder, base, after, f"{note}; {killed} processes, {states} states")
+    if outcome != "lost" or not any(name in note for name in WRITTEN_BY_DVC):
+        return outcome, note
+    (folder / RWLOCK).unlink(missing_ok=True)
+    (folder / "dvc.lock").write_bytes(lock)
+    outcome, _ = finish(folder, base, after, note)
+    return ("refused" if outcome == "identical" else outcome), note.splitlines()[0]
 
 
 def finish(folder: Path, base: Path, command: str, note: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
+import dvc.logger  # noqa: F401 - it logs to the standard error of its first import, which here is no test's own
 import pytest
 import torch
 from filelock import FileLock

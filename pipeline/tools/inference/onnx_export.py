@@ -3,9 +3,10 @@
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -77,7 +78,7 @@ def write_onnx(net: Deployable, path: Path, metadata: dict[str, str]) -> None:
     example = {"rgb": torch.zeros(2, 64, 64, 4, dtype=torch.uint8), "lidar": torch.full((2, 64, 64), 50.0)}
     batch = torch.export.Dim("batch")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is absent
-    with warnings.catch_warnings(), torch.inference_mode():
+    with warnings.catch_warnings(), torch.inference_mode(), _default_rounding():
         warnings.simplefilter("ignore")  # of the exporter's own internals
         program = torch.onnx.export(
             net.module,
@@ -98,6 +99,20 @@ def write_onnx(net: Deployable, path: Path, metadata: dict[str, str]) -> None:
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+@contextmanager
+def _default_rounding() -> Iterator[None]:
+    """Undo for a while what `setup_device` asks of cuDNN: the exporter reads an older flag, which then is an error."""
+    backends: list[Any] = [torch.backends.cudnn.conv, torch.backends.cudnn.rnn]
+    before = [each.fp32_precision for each in backends]
+    try:
+        for each in backends:
+            each.fp32_precision = "tf32"
+        yield
+    finally:
+        for each, precision in zip(backends, before, strict=True):
+            each.fp32_precision = precision
 
 
 def onnx_session(path: Path) -> "onnxruntime.InferenceSession":

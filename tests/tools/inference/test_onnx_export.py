@@ -7,6 +7,7 @@ import onnx
 import pytest
 import torch
 
+from pipeline.core.device import setup_device
 from pipeline.core.errors import PipelineError
 from pipeline.data.arrays import load_arrays
 from pipeline.tools.inference.deployable import load_deployable
@@ -19,6 +20,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def checkpoints(prepared, tmp_path_factory):
+    setup_device()  # as in a notebook that has trained
     return write_checkpoints(tmp_path_factory.mktemp("checkpoints"), load_arrays(prepared, CPU), rescale=False)
 
 
