@@ -104,7 +104,8 @@ def write_onnx(net: Deployable, path: Path, metadata: dict[str, str]) -> None:
 @contextmanager
 def _default_rounding() -> Iterator[None]:
     """Undo for a while what `setup_device` asks of cuDNN: the exporter reads an older flag, which then is an error."""
-    backends: list[Any] = [torch.backends.cudnn.conv, torch.backends.cudnn.rnn]
+    cudnn: Any = torch.backends.cudnn
+    backends = [cudnn.conv, cudnn.rnn]
     before = [each.fp32_precision for each in backends]
     try:
         for each in backends:
