@@ -1,11 +1,12 @@
 """A stage `fusion` of a project of its own: two seeds of a small net on forty points, trained for five epochs.
 
-Run as a module, it waits in its third epoch until a file `go` appears.
+Run as a module, it waits in its third epoch until the stage is interrupted, and ends the epoch.
 """
 
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Barrier
 from time import sleep
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from pipeline.config.types import Recipe
-from pipeline.core.device import build_seeded, make_generator, setup_device
+from pipeline.core.device import Cancelled, build_seeded, make_generator, raise_if_cancelled, setup_device
 from pipeline.core.errors import run_command
 from pipeline.core.files import write_json
 from pipeline.core.runs import run_folder
@@ -89,8 +90,10 @@ def main() -> None:
         epochs[seed] += 1
         if epochs[seed] == 3:
             together.wait()
-            while not Path("go").exists():
-                sleep(0.02)
+            with suppress(Cancelled):
+                while True:
+                    raise_if_cancelled()
+                    sleep(0.02)
 
     train(wait)
 
