@@ -71,7 +71,7 @@ def build_dataset(folder: Path, name: str | None, splits: SceneSplits, predictio
 def launch_app(dataset: "fo.Dataset", port: int, address: str) -> None:
     """Open the App on a data set; return when it is closed or on Ctrl-C."""
     session = _fiftyone().launch_app(dataset, port=port, address=address)
-    print(f"{len(dataset)} groups at http://{address}:{port}; Ctrl-C ends it")
+    print(f"{len(dataset)} groups at http://{address}:{port}; Ctrl-C ends it", flush=True)
     with suppress(KeyboardInterrupt):  # the usual end, not an interruption
         session.wait(-1)
 
