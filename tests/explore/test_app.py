@@ -55,11 +55,13 @@ def app(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with log.open("w") as output:
         running = subprocess.Popen(command, cwd=here, env=environment, stdout=output, stderr=subprocess.STDOUT)
     signal.signal(signal.SIGINT, before)
-    wait_for(lambda: "12 groups at" in log.read_text() or running.poll() is not None, 120)
-    assert running.poll() is None, log.read_text()
-    yield f"http://localhost:{PORT}/datasets/viewed"
-    running.send_signal(signal.SIGINT)
-    assert running.wait(60) == 0 and "error" not in log.read_text()  # Ctrl-C is the usual end
+    try:
+        wait_for(lambda: "12 groups at" in log.read_text() or running.poll() is not None, 120)
+        assert running.poll() is None, log.read_text()
+        yield f"http://localhost:{PORT}/datasets/viewed"
+    finally:
+        running.send_signal(signal.SIGINT)  # the usual end; a server that outlived this test would fail the next run
+    assert running.wait(60) == 0 and "error" not in log.read_text()
 
 
 def wait_for(holds: Callable[[], bool], seconds: float) -> None:
