@@ -10,6 +10,8 @@ import pytest
 from pipeline.jobs.driver import repro
 from support.commands import shell
 
+pytestmark = pytest.mark.slow
+
 
 def flip(path: Path) -> None:
     """Change the last character of a file as a disk does: time and mode stay."""

@@ -12,6 +12,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.jobs.driver import count_trainings, repro
 from support.commands import shell
 
+pytestmark = pytest.mark.slow
+
 Log = Callable[[], list[str]]
 CLEAN = "Data and pipelines are up to date.\n"
 

@@ -21,6 +21,8 @@ with Path("imports").open("a") as log:
 WRITE = """
 import sys, threading
 import library
+
+pytestmark = pytest.mark.slow
 if __name__ == "__main__":
     with open(sys.argv[1] + ".txt", "w") as file:
         file.write(f"{sys.argv[1:]} {threading.active_count()} {sys.stdin.read()!r}")

@@ -49,6 +49,7 @@ def test_other_bytes_and_files_that_one_project_lacks_are_differences(tmp_path):
     assert compare_results(tmp_path / "a", tmp_path / "a") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_no_process_outlives_a_kill_that_it_does_not_ignore(tmp_path, way):
     marker = tmp_path / "pid"

@@ -14,6 +14,8 @@ from pipeline.training.ranks import follow, join_ranks
 from support.commands import ENVIRONMENT, ROOT
 from support.rank_training import CPU, NORMS, WORLDS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:

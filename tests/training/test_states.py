@@ -288,6 +288,7 @@ def test_late_fusion_goes_on_in_the_phase_in_which_it_was_killed(project, call):
     assert all(torch.equal(weights[name], value) for name, value in expected_weights.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how, code, epochs, words",
     [
