@@ -7,6 +7,8 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.jobs.driver import repro
 
+pytestmark = pytest.mark.slow
+
 STAGES = """
 stages:
   write:
@@ -21,8 +23,6 @@ with Path("imports").open("a") as log:
 WRITE = """
 import sys, threading
 import library
-
-pytestmark = pytest.mark.slow
 if __name__ == "__main__":
     with open(sys.argv[1] + ".txt", "w") as file:
         file.write(f"{sys.argv[1:]} {threading.active_count()} {sys.stdin.read()!r}")
