@@ -17,7 +17,7 @@ import yaml
 from pipeline.core.errors import PipelineError, run_command
 from scripts.corruptions import corrupt
 from scripts.kills import kill
-from scripts.projects import make_project, run, use_times_of, write_state_at_every_epoch
+from scripts.projects import apply_preset, make_project, run, use_times_of, write_state_at_every_epoch
 
 FOLDER = Path(".chaos")
 BASE = FOLDER / "base"
@@ -59,7 +59,7 @@ def main(
 def _make_base() -> float:
     """Run a tiny project with states at every epoch, and return the seconds that its pipeline took."""
     make_project(BASE)
-    run(BASE, "python -m pipeline preset smoke --out merged.yaml && mv merged.yaml params.yaml")
+    apply_preset(BASE, "smoke")
     params = yaml.safe_load((BASE / "params.yaml").read_text())
     params["matrix"]["late_frozen-maxpool"] = {"fusion": "late_frozen", "downsample": "maxpool"}
     for section in (*params["matrix"].values(), params["lidar"], params["cilp"], params["project"]):

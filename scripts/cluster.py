@@ -14,11 +14,10 @@ from time import monotonic, sleep
 from typing import Annotated
 
 import typer
-import yaml
 
 from pipeline.core.errors import PipelineError, run_command
 from scripts.kills import finish
-from scripts.projects import ENVIRONMENT, make_project, run, use_times_of
+from scripts.projects import ENVIRONMENT, apply_preset, forget_stages, make_project, read_stages, run, use_times_of
 from scripts.ray_nodes import Nodes, start_cluster
 
 FOLDER = Path(".cluster")
@@ -38,7 +37,7 @@ def main(
     reference, project = FOLDER / "reference", FOLDER / "project"
     make_project(reference)
     if preset:
-        run(reference, f"python -m pipeline preset {preset} --out merged.yaml && mv merged.yaml params.yaml")
+        apply_preset(reference, preset)
     run(reference, f"python -m pipeline simulate data --scenes {scenes} && dvc add -q data && dvc repro -q prepare")
     shutil.copytree(reference, project, symlinks=True)
     shutil.copytree(reference, FOLDER / "single", symlinks=True)
@@ -91,10 +90,10 @@ def kill_driver(project: Path, reference: Path, nodes: Nodes, random: Random) ->
     stale = make_trainings_stale(project, random)
     count = random.randrange(len(stale))
     driver = _start(project, _command(nodes))
-    _wait_for(driver, lambda: len(_recorded(project) & {*stale}) >= count)
+    _wait_for(driver, lambda: len(read_stages(project).keys() & {*stale}) >= count)
     driver.send_signal(signal.SIGKILL)
     driver.communicate()
-    left = {*stale} - _recorded(project)
+    left = {*stale} - read_stages(project).keys()
     note = f"driver killed after {len(stale) - len(left)} of {len(stale)} trainings of {', '.join(stale)}"
     output = run(project, _command(nodes, TRAININGS), check=False).stdout
     if f"stages: {len(left)} run" not in output:
@@ -103,18 +102,11 @@ def kill_driver(project: Path, reference: Path, nodes: Nodes, random: Random) ->
 
 
 def make_trainings_stale(project: Path, random: Random) -> list[str]:
-    """Make DVC forget some trainings: outputs, record and what it could restore them from; return their names."""
-    path = project / "dvc.lock"
-    lock = yaml.safe_load(path.read_text())
-    stages = lock["stages"]
+    """Make DVC forget some trainings; return their names."""
+    stages = read_stages(project)
     trainings = [name for name in stages if any(out["path"].startswith("runs/times/") for out in stages[name]["outs"])]
     chosen = sorted(random.sample(sorted(trainings), STALE))
-    for name in chosen:
-        for out in stages.pop(name)["outs"]:
-            each = project / out["path"]
-            shutil.rmtree(each) if each.is_dir() else each.unlink(missing_ok=True)
-    path.write_text(yaml.safe_dump(lock, sort_keys=False))
-    shutil.rmtree(project / ".dvc/cache/runs", ignore_errors=True)
+    forget_stages(project, chosen)
     return chosen
 
 
@@ -141,10 +133,6 @@ def _wait_for(driver: "subprocess.Popen[str]", condition: Callable[[], bool]) ->
         if monotonic() > end:
             raise PipelineError(f"waited for {TIMEOUT_S} seconds in vain; look at the logs of {FOLDER}")
         sleep(0.05)
-
-
-def _recorded(project: Path) -> set[str]:
-    return {*yaml.safe_load((project / "dvc.lock").read_text())["stages"]}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """A trial of chaos: a run is killed, and the next one goes on."""
 
-import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -8,9 +7,8 @@ from random import Random
 from time import sleep
 
 import psutil
-import yaml
 
-from scripts.projects import ENVIRONMENT, compare_results, run, use_times_of
+from scripts.projects import ENVIRONMENT, compare_results, forget_stages, read_stages, run, use_times_of
 
 # a command, and the processes that it has while a stage runs: itself, the driver's server of forks, the stage
 DRIVER = "python -m pipeline repro"
@@ -31,16 +29,14 @@ def kill(folder: Path, base: Path, random: Random, seconds: float) -> tuple[str,
     """
     command, after, way = (random.choice(list(each)) for each in (COMMANDS, COMMANDS, WAYS))
     chosen = make_stale(folder, random)
-    lock = (folder / "dvc.lock").read_bytes()
     note = f"{way} of `{command}` in {', '.join(chosen)}"
-    longest = seconds * (len(chosen) + 1) / (len(_stages(folder)) + len(chosen))
+    longest = seconds * (len(chosen) + 1) / (len(read_stages(folder)) + len(chosen))
     for _ in range(20):  # until one is killed before it ends
-        delay = random.uniform(0, longest)
+        lock, delay = (folder / "dvc.lock").read_bytes(), random.uniform(0, longest)
         if killed := start_and_kill(folder, command, delay, way):
             break
         longest *= 0.8
         make_stale(folder, random)
-        lock = (folder / "dvc.lock").read_bytes()
     else:
         return "lost", f"{note}: it always ended before the kill"
     note += f" {delay:.1f} s after the start of a stage"
@@ -71,17 +67,10 @@ def finish(folder: Path, base: Path, command: str, note: str) -> tuple[str, str]
 
 
 def make_stale(folder: Path, random: Random) -> list[str]:
-    """Delete outputs and record of one to three stages, and what DVC could restore them from; return their names."""
-    lock = folder / "dvc.lock"
-    content = yaml.safe_load(lock.read_text())
-    stages = content["stages"]
+    """Make DVC forget one to three stages; return their names."""
+    stages = read_stages(folder)
     chosen = random.sample(sorted(stages), min(random.randint(1, 3), len(stages)))
-    for name in chosen:
-        for out in stages.pop(name)["outs"]:
-            path = folder / out["path"]
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    lock.write_text(yaml.safe_dump(content, sort_keys=False))
-    shutil.rmtree(folder / ".dvc/cache/runs", ignore_errors=True)
+    forget_stages(folder, chosen)
     return chosen
 
 
@@ -122,7 +111,3 @@ def _family(pid: int) -> list[psutil.Process]:
         return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
-
-
-def _stages(folder: Path) -> dict[str, dict]:
-    return yaml.safe_load((folder / "dvc.lock").read_text())["stages"]

@@ -4,7 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+
+import yaml
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import sha256
@@ -50,6 +53,28 @@ def run(folder: Path, command: str, check: bool = True) -> subprocess.CompletedP
     if check and done.returncode:
         raise RuntimeError(f"{folder}: `{command}` gave exit code {done.returncode}:\n{done.stdout}")
     return done
+
+
+def apply_preset(folder: Path, preset: str) -> None:
+    """Merge a preset over the params.yaml of a project."""
+    run(folder, f"python -m pipeline preset {preset} --out merged.yaml && mv merged.yaml params.yaml")
+
+
+def forget_stages(folder: Path, names: Iterable[str]) -> None:
+    """Delete the outputs of stages, their records, and what DVC could restore them from: they have to run."""
+    path = folder / "dvc.lock"
+    lock = yaml.safe_load(path.read_text())
+    for name in names:
+        for out in lock["stages"].pop(name)["outs"]:
+            each = folder / out["path"]
+            shutil.rmtree(each) if each.is_dir() else each.unlink(missing_ok=True)
+    path.write_text(yaml.safe_dump(lock, sort_keys=False))
+    shutil.rmtree(folder / ".dvc/cache/runs", ignore_errors=True)
+
+
+def read_stages(folder: Path) -> dict[str, dict]:
+    """Return the records of dvc.lock, by stage."""
+    return yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
 
 
 def use_times_of(reference: Path, folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pipeline.core.errors import PipelineError, run_command
-from scripts.projects import compare_results, make_project, run, use_times_of
+from scripts.projects import apply_preset, compare_results, make_project, run, use_times_of
 
 FOLDER = Path(".repeat")
 RUNS = {"first": "python -m pipeline repro", "second": "dvc repro"}
@@ -26,7 +26,7 @@ def main(
         print(f"{FOLDER / name}: {command}", flush=True)
         make_project(FOLDER / name)
         if preset:
-            run(FOLDER / name, f"python -m pipeline preset {preset} --out merged.yaml && mv merged.yaml params.yaml")
+            apply_preset(FOLDER / name, preset)
         run(FOLDER / name, f"python -m pipeline simulate data --scenes {scenes} && dvc add -q data && {command}")
     first, second = (FOLDER / name for name in RUNS)
     use_times_of(first, first)

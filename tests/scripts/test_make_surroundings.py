@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.commands import ROOT
+from support.projects import copy_makefile
 
 # answers with a version, makes environments of fakes, and notes what else it is asked to run, with its environment
 PYTHON = """#!/bin/sh
@@ -28,18 +29,8 @@ RUN = ["-m pipeline params", "-m pipeline data", "-m pipeline repro", "-m pipeli
 def lab(tmp_path: Path) -> Path:
     """Create a project without packages, in a folder with spaces, and a Python beside it."""
     folder = tmp_path / "3. Semester" / "my lab"
-    for name in ("Makefile", "pyproject.toml", "scripts/make_venv.sh"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
+    copy_makefile(folder)
     (folder / "scripts/make_venv.sh").chmod(0o644)  # a zip may lose the permission to execute
-    for name in (
-        "requirements.txt",
-        "requirements-hub.txt",
-        "requirements-cluster.txt",
-        "requirements-dev.txt",
-        "constraints.txt",
-    ):
-        (folder / name).touch()
     python = folder.parent / "python"
     python.write_text(PYTHON)
     python.chmod(0o755)

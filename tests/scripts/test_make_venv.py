@@ -1,14 +1,13 @@
 """`make setup` takes a Python of the range, prints one line if there is none, and remakes a wrong environment."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from support.commands import ROOT
+from support.projects import copy_makefile
 
 EXPECTED = "expected >=3.11,<3.15; fix: make setup PYTHON=python3.12\n"
 
@@ -16,17 +15,7 @@ EXPECTED = "expected >=3.11,<3.15; fix: make setup PYTHON=python3.12\n"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Create a project that requires no package."""
-    for name in ("Makefile", "pyproject.toml", "scripts/make_venv.sh"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy2(ROOT / name, tmp_path / name)
-    for name in (
-        "requirements.txt",
-        "requirements-hub.txt",
-        "requirements-cluster.txt",
-        "requirements-dev.txt",
-        "constraints.txt",
-    ):
-        (tmp_path / name).touch()
+    copy_makefile(tmp_path)
     return tmp_path
 
 

@@ -12,6 +12,15 @@ from support.commands import ROOT, STAGES, shell, stages_run
 LINKED = {".npy", ".png", ".safetensors"}  # the pipeline replaces these files and never writes into one
 
 
+def copy_makefile(folder: Path) -> None:
+    """Copy what make sets an environment up with, and require no package."""
+    for name in ("Makefile", "pyproject.toml", "scripts/make_venv.sh"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    for name in ("requirements", "requirements-hub", "requirements-cluster", "requirements-dev", "constraints"):
+        (folder / f"{name}.txt").touch()
+
+
 def copy_sources(folder: Path) -> None:
     """Copy the files that Git would take, but no results and no data; ROOT may be a download without Git."""
     with TemporaryDirectory() as empty:
