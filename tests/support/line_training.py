@@ -35,11 +35,27 @@ class _Data:
     label = torch.zeros(4)
 
 
+class Killed(BaseException):
+    """The end of a process, as far as a test can go on after it."""
+
+
 def make_project(folder: Path) -> None:
     """Write what the stage depends on: dvc.yaml, and one dependency."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dvc.yaml").write_text(PROJECT)
     (folder / "points").write_text("forty")
+
+
+def kill_at(call: int, victim: int = 1) -> Callable[[int], None]:
+    """Return what ends the training of the seed `victim` at its call number `call`, from 1."""
+    calls: Counter[int] = Counter()
+
+    def during(seed: int) -> None:
+        calls[seed] += 1
+        if seed == victim and calls[seed] == call:
+            raise Killed
+
+    return during
 
 
 def build_task(seed: int, during: Callable[[int], None], points: int = 40) -> Task:

@@ -25,15 +25,11 @@ from pipeline.training.loop import TIMING_NAMES, FitResult, Task, fit
 from pipeline.training.objectives import label_objective, pair_objective
 from pipeline.training.states import open_states
 from support.bombs import Bomb
-from support.line_training import EPOCHS, RECIPE, SEEDS, build_task, make_project, results, train
+from support.line_training import EPOCHS, RECIPE, SEEDS, Killed, kill_at, make_project, results, train
 from support.tiny_training import PATHS
 
 CPU = torch.device("cpu")
 NEWEST, BEFORE = Path(".resume/fusion/line/seed1.pt"), Path(".resume/fusion/line/seed1.before.pt")
-
-
-class Killed(BaseException):
-    """The end of a process, as far as a test can go on after it."""
 
 
 @pytest.fixture(autouse=True)
@@ -61,18 +57,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_project(tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
     return tmp_path / "project"
-
-
-def kill_at(call: int, victim: int = 1) -> Callable[[int], None]:
-    """Return what ends the training of the seed `victim` at its call number `call`, from 1."""
-    calls: Counter[int] = Counter()
-
-    def during(seed: int) -> None:
-        calls[seed] += 1
-        if seed == victim and calls[seed] == call:
-            raise Killed
-
-    return during
 
 
 def interrupt(epoch: int, **changes) -> None:
@@ -309,11 +293,3 @@ def test_a_process_that_a_signal_ended_goes_on(project, undisturbed, how, code, 
     assert process.returncode == code and "Traceback" not in errors
     assert errors.splitlines()[-1:] == ([words] if words else [])
     assert count_validations() == dict.fromkeys(SEEDS, EPOCHS - epochs) and results(project) == undisturbed
-
-
-def test_a_training_that_goes_on_from_its_last_state_leaves_the_net_in_eval_mode(tmp_path: Path) -> None:
-    """Batch norm in training mode would take the statistics of the test pairs, and change its own."""
-    for _ in range(2):
-        task = replace(build_task(0, lambda seed: None), states=states.States(tmp_path, "inputs"))
-        fit(task, RECIPE, EPOCHS, 0, lambda seed, metrics: None)
-        assert not task.model.training
