@@ -17,11 +17,11 @@ from typing import IO, TYPE_CHECKING
 from pipeline.core.cores import available_memory, count_cores
 from pipeline.core.errors import PipelineError
 from pipeline.core.slots import SLOTS, make_slots, try_slot
+from pipeline.jobs.cluster.launcher import Claim, RayLauncher
 from pipeline.jobs.launch import Ended, LocalLauncher
 from pipeline.jobs.lengths import Length, path_lengths, read_groups, read_lengths, write_lengths
 from pipeline.jobs.plan import BusyError, Plan, open_plan, remaining
 from pipeline.jobs.progress import Progress
-from pipeline.jobs.ray_launcher import Claim, RayLauncher
 
 if TYPE_CHECKING:
     from dvc.stage import Stage
@@ -40,7 +40,7 @@ def repro(targets: Sequence[str] = (), jobs: int | None = None, cluster: str = L
     """Do what `dvc repro TARGETS` does, with `jobs` trainings at a time, and return one line that sums it up.
 
     By default as many trainings run at a time as there are cores and memory for. With a `cluster`, an address as
-    `ray_cluster.connect` has it, the trainings run there, and the other stages here. Raises PipelineError if a stage
+    `connection.connect` has it, the trainings run there, and the other stages here. Raises PipelineError if a stage
     failed, after the end of all stages that do not depend on it; if something is out of date at the end; and if
     another process of DVC is at work.
     """

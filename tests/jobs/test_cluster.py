@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.jobs import node, ray_cluster
+from pipeline.jobs.cluster import connection, node
+from pipeline.jobs.cluster.launcher import find_damage, share_of
+from pipeline.jobs.cluster.node import Input, Job, Result, assemble, run_job, scratch_folder
+from pipeline.jobs.cluster.numerics import Numerics
 from pipeline.jobs.driver import repro
-from pipeline.jobs.node import Input, Job, Result, assemble, run_job, scratch_folder
-from pipeline.jobs.numerics import Numerics
-from pipeline.jobs.ray_launcher import find_damage, share_of
 from scripts.ray_nodes import Nodes, start_cluster
 from support.commands import ROOT, shell
 from support.processes import is_running, wait_for
@@ -158,7 +158,7 @@ def test_another_torch_is_refused_with_stage_and_host(
     farm: Path, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = Numerics("3.11.0", "1.0", "float32", "a processor", gpu=False)
-    monkeypatch.setattr("pipeline.jobs.ray_launcher.read_numerics", lambda _: elsewhere)
+    monkeypatch.setattr("pipeline.jobs.cluster.launcher.read_numerics", lambda _: elsewhere)
     with pytest.raises(PipelineError, match=f"stage wide@x: on {HOST}: found torch .*, expected 1.0.*; install that"):
         repro(cluster=nodes.address)
     assert "wide" not in (farm / "dvc.lock").read_text()
@@ -174,7 +174,7 @@ def test_code_that_changes_during_the_run_is_refused(farm: Path, nodes: Nodes) -
 def test_another_version_of_ray_is_one_line(nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.__version__", "2.59.0")
     with pytest.raises(PipelineError, match="found another Ray or Python there .*; expected Ray 2.59.0 and Python 3"):
-        ray_cluster.connect(nodes.address, tmp_path)
+        connection.connect(nodes.address, tmp_path)
 
 
 def test_without_a_cluster_the_error_says_how_to_start_one(farm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +187,7 @@ def test_without_a_cluster_the_error_says_how_to_start_one(farm: Path, monkeypat
             repro(cluster=cluster)
     with pytest.raises(PipelineError, match="^CLUSTER=nonsense: found no host and port; expected local, auto, ray://"):
         repro(cluster="nonsense")
-    monkeypatch.setattr(ray_cluster, "find_spec", lambda _: None)
+    monkeypatch.setattr(connection, "find_spec", lambda _: None)
     with pytest.raises(PipelineError, match="needs Ray, which is not installed here; .* -r requirements-cluster.txt"):
         repro(cluster=address)
     assert not (farm / "dvc.lock").exists()
@@ -227,7 +227,7 @@ def test_an_error_of_ray_is_one_line_with_its_cure(kind: str, cure: str) -> None
     from ray import exceptions
 
     error = type(kind, (getattr(exceptions, kind),), {"__init__": lambda _: None, "__str__": lambda _: "words\nmore"})()
-    assert ray_cluster.explain(error) == f"{kind}: words; {cure}"
+    assert connection.explain(error) == f"{kind}: words; {cure}"
 
 
 @pytest.mark.parametrize(

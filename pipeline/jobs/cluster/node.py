@@ -24,8 +24,8 @@ from pipeline.core.cores import ONE_THREAD
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_folder
 from pipeline.core.slots import SLOTS, make_slots, try_slot
+from pipeline.jobs.cluster.numerics import Numerics, read_numerics_once
 from pipeline.jobs.launch import Ended, LocalLauncher
-from pipeline.jobs.numerics import Numerics, read_numerics_once
 from pipeline.jobs.plan import Command
 
 SECONDS_BETWEEN_LOOKS = 0.05

@@ -51,7 +51,7 @@ def read_numerics_once(requested: str, folder: Path, session: str) -> Numerics:
     key = json.dumps([session, sys.executable, version("torch"), requested, visible])
     path = folder / f"{sha256(key.encode()).hexdigest()}.json"
     if not path.exists():
-        command = [sys.executable, "-m", "pipeline.jobs.numerics", requested]
+        command = [sys.executable, "-m", "pipeline.jobs.cluster.numerics", requested]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

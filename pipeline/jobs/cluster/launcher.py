@@ -14,12 +14,12 @@ import yaml
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic, atomic_folder, write_json
 from pipeline.core.slots import SLOTS
-from pipeline.jobs.code import copy_code, digest_code, is_code
+from pipeline.jobs.cluster.code import copy_code, digest_code, is_code
+from pipeline.jobs.cluster.connection import connect, explain
+from pipeline.jobs.cluster.node import Input, Job, Result, run_job
+from pipeline.jobs.cluster.numerics import read_numerics
 from pipeline.jobs.launch import Ended
-from pipeline.jobs.node import Input, Job, Result, run_job
-from pipeline.jobs.numerics import read_numerics
 from pipeline.jobs.plan import Command, Plan
-from pipeline.jobs.ray_cluster import connect, explain
 
 BYTES_OF_A_PART = 2**23  # of a file: a store of objects holds few at a time
 RETRIES = 3  # on other nodes, of a stage whose node or process was lost; never of a stage that failed
