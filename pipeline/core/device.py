@@ -46,6 +46,7 @@ def setup_device(requested: str = "auto") -> torch.device:
     global _requested
     _requested = None if requested == "auto" else PRECISIONS[requested]
     torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]  # by default GPUs round convolutions to TF32
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # torch 2.11 wants it once more
     # use_deterministic_algorithms does the same and imports torch's compiler first, which costs a second
     torch.set_deterministic_debug_mode("warn")
     # a guard against reading memory before it is written, which costs 5% of a step

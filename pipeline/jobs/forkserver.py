@@ -14,6 +14,7 @@ import select
 import shlex
 import signal
 import sys
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,8 @@ def _report_ended(running: dict[int, str]) -> None:
 
 
 if __name__ == "__main__":
+    # the thread of a memory allocator, which forks by rules of its own; Python 3.12 and later warn of every thread
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver passes Ctrl-C on to the stages
     os.write(1, READY)
     preload()

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run all cases of support/rank_training.py, whose processes import torch once."""
     folder = tmp_path_factory.mktemp("ranks")
-    environment = ENVIRONMENT | {"PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"}
+    environment = ENVIRONMENT | {"PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}", "DEVICE": "cpu"}
     subprocess.run([sys.executable, "-m", "support.rank_training", str(folder)], env=environment, check=True)
     return folder
 

@@ -285,7 +285,11 @@ def test_late_fusion_goes_on_in_the_phase_in_which_it_was_killed(project, call):
 def test_a_process_that_a_signal_ended_goes_on(project, undisturbed, how, code, epochs, words):
     command = [sys.executable, "-m", "support.line_training"]
     process = subprocess.Popen(
-        command, env=os.environ | {"PYTHONPATH": PATHS}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=os.environ | {"PYTHONPATH": PATHS, "DEVICE": "cpu"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout.readline() == "third epoch\n"
     process.send_signal(how)
