@@ -33,7 +33,7 @@ SCHEDULE ?= cosine,constant
 # Git ignores pretrained weights: -C copies them into the queue
 WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 
-REPRO = python -m pipeline repro $(JOBS:%=--jobs %) $(CLUSTER:%=--cluster %) $(GPUS:%=--gpus %) $(PER_GPU:%=--per-gpu %)
+REPRO = python -m pipeline repro $(JOBS:%=--jobs %) $(CLUSTER:%=--cluster %) $(if $(GPUS),--gpus "$(GPUS)") $(PER_GPU:%=--per-gpu %)
 CORES = $$(python -c "from pipeline.core.cores import count_cores; print(count_cores())")
 
 .PHONY: setup repro run sweep course full published test test-explore check lint smoke image image-check bench chaos repeat cluster-check identity remake
