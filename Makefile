@@ -1,5 +1,6 @@
 # make repro: everything from nothing.  make test: all tests.  make check: the quick ones.
 # JOBS=n: so many trainings at a time; by default as many as cores and memory allow. DEVICE=cpu or cuda: on that.
+# GPUS=0,1: on these GPUs, a training on each. PER_GPU=4: so many share a GPU, and none of them is timed.
 # CLUSTER=auto or ray://HOST:10001: trainings run on a cluster of Ray (docs/scale.md).
 # make sweep: a grid of experiments.  make smoke: every stage on 40 scenes, in a folder of its own.
 # make repeat: two runs, byte by byte.  make chaos: random kills and corruptions.  make cluster-check: a cluster of Ray.
@@ -32,7 +33,7 @@ SCHEDULE ?= cosine,constant
 # Git ignores pretrained weights: -C copies them into the queue
 WEIGHTS := $(filter-out pretrained/README.md,$(wildcard pretrained/*))
 
-REPRO = python -m pipeline repro $(JOBS:%=--jobs %) $(CLUSTER:%=--cluster %)
+REPRO = python -m pipeline repro $(JOBS:%=--jobs %) $(CLUSTER:%=--cluster %) $(if $(GPUS),--gpus "$(GPUS)") $(PER_GPU:%=--per-gpu %)
 CORES = $$(python -c "from pipeline.core.cores import count_cores; print(count_cores())")
 
 .PHONY: setup repro run sweep course full published test test-explore check lint smoke image image-check bench chaos repeat cluster-check identity remake

@@ -185,11 +185,15 @@ def repro(
     cluster: Annotated[
         str, typer.Option(help="Train on a cluster of Ray: auto (this machine's), ray://HOST:10001 or HOST:6379.")
     ] = "local",
+    gpus: Annotated[
+        str | None, typer.Option(help="Compute on these GPUs, as in 0,1; default: the first and all others like it.")
+    ] = None,
+    per_gpu: Annotated[int, typer.Option(min=1, help="Trainings at a time on one GPU; over 1, none is timed.")] = 1,
 ) -> None:
     """Do what `dvc repro` does, with several stages at a time. Exit code 1 if a stage failed."""
     from pipeline.jobs import driver
 
-    print(driver.repro(targets or [], jobs, cluster))
+    print(driver.repro(targets or [], jobs, cluster, gpus, per_gpu))
 
 
 @app.command()

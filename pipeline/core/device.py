@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
+from math import nan
 from time import perf_counter, thread_time
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from torch import nn  # noqa: E402
 
 from pipeline.core.errors import PipelineError, printable  # noqa: E402
 from pipeline.core.memory import keep_freed_memory  # noqa: E402
-from pipeline.core.slots import count_slots, record_seconds, slot  # noqa: E402
+from pipeline.core.slots import SHARED_GPU, count_slots, record_seconds, slot  # noqa: E402
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -185,7 +186,13 @@ def raise_if_cancelled() -> None:
 
 
 def compute_seconds(device: torch.device) -> float:
-    """Return seconds of computing: of this thread on a CPU (seeds share the cores), of the wall clock on a GPU."""
+    """Return seconds of computing: of this thread on a CPU (seeds share the cores), of the wall clock on a GPU.
+
+    On a GPU that several stages share, the clock also counts their work: the seconds are not-a-number, and so is every
+    sum of them.
+    """
+    if device.type == "cuda" and SHARED_GPU in os.environ:
+        return nan
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         return perf_counter()

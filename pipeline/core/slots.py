@@ -20,6 +20,7 @@ from typing import IO
 from pipeline.core.cores import count_cores
 
 SLOTS = "PIPELINE_SLOTS"  # the variable
+SHARED_GPU = "PIPELINE_SHARED_GPU"  # a variable of stages on a GPU that several stages use at a time
 SECONDS_BETWEEN_TRIES = 0.02
 _count_lock = threading.Lock()
 _computing = 0  # threads of this process that hold a slot

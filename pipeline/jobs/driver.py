@@ -18,6 +18,7 @@ from pipeline.core.cores import available_memory, count_cores
 from pipeline.core.errors import PipelineError
 from pipeline.core.slots import SLOTS, make_slots, try_slot
 from pipeline.jobs.cluster.launcher import Claim, RayLauncher
+from pipeline.jobs.gpus import Gpus, find_gpus
 from pipeline.jobs.launch import Ended, LocalLauncher
 from pipeline.jobs.lengths import Length, path_lengths, read_groups, read_lengths, write_lengths
 from pipeline.jobs.plan import BusyError, Plan, open_plan, remaining
@@ -36,13 +37,19 @@ LOCAL = "local"  # the cluster that is none
 OF_MEMORY = ("SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT")  # of the system, and of libraries that do not look for an error
 
 
-def repro(targets: Sequence[str] = (), jobs: int | None = None, cluster: str = LOCAL) -> str:
+def repro(
+    targets: Sequence[str] = (),
+    jobs: int | None = None,
+    cluster: str = LOCAL,
+    gpus: str | None = None,
+    per_gpu: int = 1,
+) -> str:
     """Do what `dvc repro TARGETS` does, with `jobs` trainings at a time, and return one line that sums it up.
 
     By default as many trainings run at a time as there are cores and memory for. With a `cluster`, an address as
-    `connection.connect` has it, the trainings run there, and the other stages here. Raises PipelineError if a stage
-    failed, after the end of all stages that do not depend on it; if something is out of date at the end; and if
-    another process of DVC is at work.
+    `connection.connect` has it, the trainings run there, and the other stages here. On GPUs, those of `gpus` as
+    `find_gpus` has it, `per_gpu` stages run on each. Raises PipelineError if a stage failed, after the end of all
+    stages that do not depend on it; if something is out of date at the end; and if another process of DVC is at work.
     """
     start = monotonic()
     with open_plan(targets) as plan:
@@ -50,9 +57,11 @@ def repro(targets: Sequence[str] = (), jobs: int | None = None, cluster: str = L
         run.settle()
         if run.ready:
             slots = count_trainings(jobs)
-            farm = nullcontext() if cluster == LOCAL else RayLauncher(cluster, plan)
+            if slots > 1 or gpus is not None or per_gpu > 1:
+                run.gpus = Gpus(find_gpus(gpus, per_gpu), per_gpu)
+            farm = nullcontext() if cluster == LOCAL else RayLauncher(cluster, plan, per_gpu)
             with farm as nodes, LocalLauncher() as launcher:
-                at_a_time = nodes.count_trainings() if nodes else slots
+                at_a_time = nodes.count_trainings() if nodes else run.gpus.bound(slots)
                 with Progress(at_a_time, run.seconds()) as progress:
                     run.work(launcher, progress, slots, nodes)
     summary = f"{run.summary()}; {(monotonic() - start) / 60:.1f} minutes"
@@ -81,6 +90,7 @@ class Run:
         self.ready: list[Stage] = []
         self.seeds: dict[Stage, int] = {}  # of the stages that have been ready while there was a cluster
         self.running: dict[str, tuple[Stage, IO[str] | Claim]] = {}  # with the slot or claim that is held for each
+        self.gpus = Gpus([], 1)
         self.done: set[Stage] = set()
         self.failures: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
@@ -102,7 +112,7 @@ class Run:
     def work(self, launcher: LocalLauncher, progress: Progress, slots: int, nodes: RayLauncher | None = None) -> None:
         """Run the stages that are ready, and those that become ready, until none is left: trainings on `nodes`."""
         make_slots(self.plan.folder / "slots", slots)
-        at_a_time = 1 if slots > 1 and _has_gpu() else slots
+        at_a_time = self.gpus.bound(slots)
         for look in count():
             if look % LOOKS_PER_START == 0:
                 self._start(launcher, progress, at_a_time, nodes)
@@ -155,8 +165,10 @@ class Run:
         self.ready.remove(stage)
         name = stage.addressing
         self.running[name] = stage, held
+        variables = {SLOTS: str(self.plan.folder / "slots")}
+        variables |= {} if isinstance(held, Claim) else self.gpus.take(name)
         with self._failure_of(stage):
-            launcher.start(name, self.plan.begin(stage, {SLOTS: str(self.plan.folder / "slots")}), self._log(name))
+            launcher.start(name, self.plan.begin(stage, variables), self._log(name))
             progress.started(name)
         if name in self.failures:
             self._end(name, progress)
@@ -176,9 +188,10 @@ class Run:
         self._end(name, progress)
 
     def _end(self, name: str, progress: Progress) -> None:
-        """Free the slot or the claim of a stage, and show how it ended."""
+        """Free the slot and the GPU, or the claim, of a stage, and show how it ended."""
         _, held = self.running.pop(name)
         held.close()
+        self.gpus.free(name)
         progress.ended(name, self.failures.get(name), self._left())
 
     @contextmanager
@@ -213,10 +226,3 @@ def _describe(code: int, log: Path) -> str:
     if not lines:
         return f"{how}; its log {log} is empty: it printed nothing, or the disk is full"
     return "\n".join([f"{how}; its whole output is in {log}, which ends with:", *(f"  {line}" for line in lines)])
-
-
-def _has_gpu() -> bool:
-    """Return whether trainings run on a GPU, which one stage at a time has to itself."""
-    from pipeline.core.device import find_device  # imports torch: over a second, which a run with nothing to do saves
-
-    return find_device().type == "cuda"

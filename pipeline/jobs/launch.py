@@ -16,6 +16,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.jobs import forkserver
 from pipeline.jobs.plan import Command
 
+# threads do not survive a fork, nor does CUDA: with this variable torch asks for a GPU without starting CUDA
+FORKABLE = ONE_THREAD | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 SECONDS_TO_END = 3  # after an interruption, to delete what is half-written
 SERVER_KILLED = "the process that starts stages was killed, perhaps for want of memory; run it again"
 
@@ -42,7 +44,7 @@ class LocalLauncher:
     def __enter__(self) -> "LocalLauncher":
         self._server = subprocess.Popen(
             [sys.executable, forkserver.__file__],
-            env=os.environ | ONE_THREAD,  # threads do not survive a fork
+            env=os.environ | FORKABLE,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0,

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
-from math import cos, pi
+from math import cos, isnan, pi
 from typing import Any
 
 import torch
@@ -150,7 +150,7 @@ def lr_at_step(recipe: Recipe, step: int, steps: int) -> float:
 
 def timing_metrics(seconds: float, samples: int, peak_memory_mb: float) -> EpochMetrics:
     """Return TIMING_NAMES of an epoch, rounded to microseconds and kilobytes, so that tables lose no digit."""
-    throughput = samples / seconds if seconds > 0 else 0.0
+    throughput = samples / seconds if seconds else 0.0
     values = (round(seconds, 6), round(throughput, 3), round(peak_memory_mb, 3))
     return dict(zip(TIMING_NAMES, values, strict=True))
 
@@ -214,10 +214,14 @@ def training_size(models: Mapping[int, nn.Module], fits: Sequence[FitResult]) ->
     }
 
 
-def training_times(fits: Sequence[FitResult]) -> dict[str, float]:
-    """Return the seconds of a training, means over seeds, and its memory in MB, the largest of all seeds."""
-    return {
-        "seconds": round(sum(fit.seconds for fit in fits) / len(fits), 3),
-        "seconds_per_epoch": round(sum(fit.seconds_per_epoch for fit in fits) / len(fits), 3),
-        "peak_memory_mb": round(max(fit.peak_memory_mb for fit in fits), 1),
+def training_times(fits: Sequence[FitResult]) -> dict[str, float | None]:
+    """Return the seconds of a training, means over seeds, and its memory in MB, the largest of all seeds.
+
+    Seconds are None if any was not measured, see device.compute_seconds.
+    """
+    seconds = {
+        "seconds": sum(fit.seconds for fit in fits) / len(fits),
+        "seconds_per_epoch": sum(fit.seconds_per_epoch for fit in fits) / len(fits),
     }
+    measured = {name: None if isnan(value) else round(value, 3) for name, value in seconds.items()}
+    return measured | {"peak_memory_mb": round(max(fit.peak_memory_mb for fit in fits), 1)}

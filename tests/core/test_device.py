@@ -1,5 +1,6 @@
 import signal
 import threading
+from math import isnan
 from pathlib import Path
 from time import monotonic, sleep, thread_time
 from typing import get_args
@@ -156,6 +157,11 @@ def test_the_clock_counts_this_threads_computing_alone() -> None:
     while thread_time() < until:
         pass
     assert compute_seconds(CPU) - start >= 0.05
+
+
+def test_a_shared_gpu_has_no_clock_and_a_cpu_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_SHARED_GPU", "1")
+    assert isnan(compute_seconds(torch.device("cuda"))) and compute_seconds(CPU) > 0
 
 
 @pytest.fixture

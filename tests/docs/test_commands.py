@@ -63,6 +63,8 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "make setup": Make("python -m pip|scripts/make_venv.sh|Nothing to be done"),
     "make repro": Make("python -m pipeline repro *\n"),
     "make repro JOBS=4": Make("python -m pipeline repro --jobs 4"),
+    "make repro GPUS=0,2": Make('python -m pipeline repro *--gpus "0,2"'),
+    "make repro PER_GPU=4": Make("python -m pipeline repro *--per-gpu 4"),
     "make repro CLUSTER=auto": Make("python -m pipeline repro *--cluster auto"),
     "make repro CLUSTER=HOST:6379": Make("python -m pipeline repro *--cluster HOST:6379"),
     "make repro CLUSTER=ray://HOST:10001": Make("python -m pipeline repro *--cluster ray://HOST:10001"),

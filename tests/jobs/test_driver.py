@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from pipeline.core.errors import PipelineError
 from pipeline.jobs.driver import count_trainings, repro
@@ -169,13 +168,6 @@ def test_stages_are_told_of_their_slots(project: Path) -> None:
     (project / "alone.sh").write_text("ls $PIPELINE_SLOTS > alone; echo $DVC_STAGE >> alone\n")
     repro(["alone"], jobs=3)
     assert (project / "alone").read_text().split() == ["slot0", "slot1", "slot2", "alone"]
-
-
-def test_a_gpu_runs_one_stage_at_a_time(project: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.core.device.find_device", lambda: torch.device("cuda"))
-    (project / "wide.sh").write_text("echo + >> log; cat first > wide-$1; sleep 0.3; echo - >> log\n")
-    repro(["last"], jobs=4)
-    assert log() == ["first", *"+-+-+-"]
 
 
 def test_the_cpu_that_was_asked_for_runs_stages_side_by_side(

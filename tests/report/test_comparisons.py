@@ -92,6 +92,14 @@ def test_ablation_stands_beside_the_base_of_the_same_fusion(runs):
     assert "(x" not in base and "2.00 (x1.00)" in strided and "not distinguishable (+0.0000 ± 0.0000, p 1)" in strided
 
 
+def test_seconds_of_a_shared_gpu_are_not_in_the_tables(runs):
+    write_json(runs / "times/fusion/late-maxpool/times.json", TIMES | {"seconds_per_epoch": None})
+    *_, leader, _, _ = comparison_table(compare_fusions(MATRIX, TEST_SET)).splitlines()
+    assert "| leader " in leader and "| not measured: shared GPU |" in leader and " 700.50 " in leader
+    base, strided = ablation_table(compare_downsampling(MATRIX, TEST_SET)).splitlines()[2:]
+    assert "not measured: shared GPU" in base and " 2.00 " in strided and "700.50 (x1.00)" in strided
+
+
 def test_curve_ends_with_the_cells_trained_on_all_scenes(runs):
     study = learning_curve(["rgb", "late"], [25], "maxpool", MATRIX, TEST_SET, "late-maxpool")
     assert list(study.points) == [25, 700] and study.reference == "late"

@@ -26,6 +26,7 @@ CELL = {
     "confusion": [[6, 0], [2, 4]],
 }
 ONE_SEED = CELL | {"accuracy_ci95": None}
+SHARED = CELL | {"seconds_per_epoch": None}  # its GPU, so that nothing was measured
 NAMES = [f"{fusion}-maxpool" for fusion in "abcdefghijk"]  # as many as there are fusions
 DEPTH = np.full((10, 64, 64), 50.0)
 DEPTH[:, 20:30, 20:30] = 24.0
@@ -45,6 +46,7 @@ DRAW = {
     "curves": lambda path: plot_histories({"maxpool": {"concat": HISTORY}}, "acc", "accuracy", path),
     "costs": lambda path: plot_costs(Comparison(dict.fromkeys(NAMES, CELL), NAMES[0], {}), path),
     "one cell's costs": lambda path: plot_costs(Comparison({NAMES[0]: ONE_SEED}, NAMES[0], {}), path),
+    "costs without a time": lambda path: plot_costs(Comparison({"a": CELL, "b": SHARED}, "a", {}), path),
     "confusion": lambda path: plot_confusion(dict.fromkeys(NAMES, CELL), ["cube", "sphere"], path),
     "one confusion": lambda path: plot_confusion({NAMES[0]: CELL}, ["cube", "sphere"], path),
     "curve": lambda path: plot_learning_curve(CURVE, path),

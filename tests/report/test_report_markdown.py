@@ -194,6 +194,23 @@ def test_downsampling(outcome, gap, width, verdict_text, advice):
     )
 
 
+def test_without_seconds_the_text_says_so_and_advises_by_size_alone():
+    fusions, samplings = comparison(LEVEL, gap=-0.001, width=0.008), ablation(LEVEL, gap=-0.001, width=0.008)
+    cells = {name: metrics | {"seconds_per_epoch": None} for name, metrics in fusions.cells.items()}
+    shared = samplings.cells | {"late-strided": samplings.cells["late-strided"] | {"seconds_per_epoch": None}}
+    text = report(
+        fusions=Comparison(cells, fusions.leader, fusions.verdicts),
+        samplings=Ablation(samplings.groups, shared, samplings.verdicts),
+    )
+    first, second = answer_list(text)[2].split("`strided_extra`")
+    assert first.endswith(" Its seconds are not measured: trainings shared a GPU. ")
+    assert "Its training takes 1.30 times the computing." in second
+    analysis = section(text, "Written analysis")
+    assert "(700 parameters, 0.35 times the leader's); seconds are not measured: trainings shared a GPU.\n" in analysis
+    assert "`strided` takes 1.50 times the epochs and 1.00 times the parameters; a loss over 0.01" in analysis
+    assert "margin of 0.01: `rgb-maxpool` where size counts.\n" in analysis and "training time" not in analysis
+
+
 def test_a_downsampling_is_recommended_for_the_cells_that_exclude_a_loss():
     study = ablation(LEVEL, gap=0.0, width=0.004)
     cells = study.cells | {"add-maxpool": cell(0.95), "add-strided": cell(0.94, seconds_per_epoch=0.8, epochs=6)}

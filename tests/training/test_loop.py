@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from math import inf, nan
+from math import inf, isnan, nan
 from pathlib import Path
 
 import pytest
@@ -217,6 +217,9 @@ def test_costs_are_those_of_the_rows():
 
     fits = [fitted((1, 100), (2, 300)), fitted((4, 200), (1, 250))]
     assert training_times(fits) == {"seconds": 4.0, "seconds_per_epoch": 2.0, "peak_memory_mb": 300.0}
+    shared = [fits[0], fitted((4, 200), (nan, 250))]  # resumed on a GPU that others used too
+    assert training_times(shared) == {"seconds": None, "seconds_per_epoch": None, "peak_memory_mb": 300.0}
+    assert isnan(shared[1].history[1]["samples_per_second"])
     nets = {0: nn.Linear(1, 1), 1: nn.Linear(1, 1)}
     assert training_size(nets, fits) == {"parameters": 2, "trainable_parameters": 2, "epochs": 2}
 

@@ -13,7 +13,7 @@ import yaml
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic, atomic_folder, write_json
-from pipeline.core.slots import SLOTS
+from pipeline.core.slots import SHARED_GPU, SLOTS
 from pipeline.jobs.cluster.code import copy_code, digest_code, is_code
 from pipeline.jobs.cluster.connection import connect, explain
 from pipeline.jobs.cluster.node import Input, Job, Result, run_job
@@ -31,7 +31,7 @@ VARIABLES = ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "WANDB_MODE", 
 
 @dataclass(frozen=True)
 class Claim:
-    """Cores of the cluster, or a GPU, that a stage holds until the claim is closed."""
+    """Cores of the cluster, or a GPU or a part of one, that a stage holds until the claim is closed."""
 
     size: int
     close: Callable[[], object]
@@ -49,12 +49,14 @@ class _Task:
 class RayLauncher:
     """Run trainings on the nodes of a cluster, as a context that leaves none of them running."""
 
-    def __init__(self, address: str, plan: Plan) -> None:
+    def __init__(self, address: str, plan: Plan, per_gpu: int = 1) -> None:
+        """Take an address as `connection.connect` has it; `per_gpu` trainings share a GPU."""
         self._address, self._plan, self._root = address, plan, Path(plan.repo.root_dir)
+        self._per_gpu = per_gpu
         self._tasks: dict[Any, _Task] = {}  # by the reference to its result
         self._claims: dict[str, Claim] = {}  # by the stage's name
         self._inputs: dict[str, Input] = {}  # by DVC's hash
-        self._nodes: list[int] = []  # cores, or GPUs, of each node that is alive
+        self._nodes: list[int] = []  # cores, or places on GPUs, of each node that is alive
         self._counted = self._seen = 0.0  # when the nodes were counted, when there was one
 
     def __enter__(self) -> "RayLauncher":
@@ -93,7 +95,7 @@ class RayLauncher:
     def claim(self, name: str, seeds: int, waiting: int) -> Claim | None:
         """Return a claim for a stage of `seeds` on a part of the free cores, as `waiting` stages share them, or None.
 
-        A stage gets one core at least and one a seed at most, all of one node; on GPUs it gets one GPU.
+        A stage gets one core at least and one a seed at most, all of one node; on GPUs it gets one place.
         """
         claimed = sum(claim.size for claim in self._claims.values())
         size = share_of(self._count(), claimed, 1 if self._numerics.gpu else seeds, waiting)
@@ -111,6 +113,7 @@ class RayLauncher:
             raise PipelineError("code or parameters changed since the run began; the stage did not start; run it again")
         size = self._claims[name].size
         variables = {key: value for key, value in command.environment.items() if key in VARIABLES}
+        variables |= {SHARED_GPU: "1"} if self._numerics.gpu and self._per_gpu > 1 else {}
         try:
             job = Job(
                 name=name,
@@ -126,7 +129,7 @@ class RayLauncher:
             task = ray.remote(run_job).options(
                 name=name,
                 num_cpus=size,
-                num_gpus=int(self._numerics.gpu),
+                num_gpus=self._numerics.gpu / self._per_gpu,
                 max_retries=RETRIES,
                 retry_exceptions=False,
             )
@@ -151,12 +154,12 @@ class RayLauncher:
         return ended
 
     def _count(self) -> list[int]:
-        """Return the cores, or GPUs, of each node that is alive, as of the last SECONDS_BETWEEN_COUNTS."""
+        """Return the cores, or places on GPUs, of each node that is alive, as of the last SECONDS_BETWEEN_COUNTS."""
         import ray
 
         if monotonic() - self._counted > SECONDS_BETWEEN_COUNTS:
-            kind = "GPU" if self._numerics.gpu else "CPU"
-            counts = [int(node["Resources"].get(kind, 0)) for node in ray.nodes() if node["Alive"]]
+            kind, places = ("GPU", self._per_gpu) if self._numerics.gpu else ("CPU", 1)
+            counts = [int(node["Resources"].get(kind, 0)) * places for node in ray.nodes() if node["Alive"]]
             self._nodes, self._counted = [count for count in counts if count], monotonic()
             if self._nodes:
                 self._seen = self._counted

@@ -23,7 +23,7 @@ from uuid import uuid4
 from pipeline.core.cores import ONE_THREAD
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic_folder
-from pipeline.core.slots import SLOTS, make_slots, try_slot
+from pipeline.core.slots import SHARED_GPU, SLOTS, make_slots, try_slot
 from pipeline.jobs.cluster.numerics import Numerics, read_numerics_once
 from pipeline.jobs.launch import Ended, LocalLauncher
 from pipeline.jobs.plan import Command
@@ -119,6 +119,7 @@ def _run(job: Job, host: str) -> Result:
         log, record = (_read(scratch / name) for name in ("log", "slots/record.jsonl"))
         files = _collect(project, job.outputs) if not ended.code else {}
         manifest = asdict(numerics) | {"host": host, "cores": job.cores, "seconds": ended.seconds}
+        manifest["exclusive"] = SHARED_GPU not in job.variables
         manifest["files"] = {path: sha256(content).hexdigest() for path, content in files.items()}
         return Result(host, "", ended.code, ended.seconds, log, record, manifest, files)
 

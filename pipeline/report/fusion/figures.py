@@ -42,18 +42,24 @@ def plot_histories(panels: Mapping[str, Mapping[str, pd.DataFrame]], measure: st
 
 
 def plot_costs(study: Comparison, path: Path) -> None:
-    """Plot test accuracy against parameters and against seconds of an epoch, with the intervals over seeds."""
+    """Plot test accuracy against parameters and against seconds of an epoch, with the intervals over seeds.
+
+    Cells without measured seconds stand in the first panel alone.
+    """
     figure = Figure(figsize=(9.2, 3.8), layout="constrained")
     grid = figure.subplots(1, 2, sharey=True)
     for name, style in line_styles(list(study.cells)).items():
         cell = study.cells[name]
         low, high = error_bars(cell)
         for axes, cost in zip(grid, ("parameters", "seconds_per_epoch"), strict=True):
+            if cell[cost] is None:
+                continue
             bars = [[low], [high]]
             axes.errorbar(cell[cost], cell["accuracy"], bars, label=fusion_name(name), capsize=2, **style | {"ls": ""})
     grid[0].set(xlabel="parameters", ylabel="test accuracy")
     grid[0].xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M")
-    grid[1].set(xlabel="seconds of computing an epoch")
+    unmeasured = any(cell["seconds_per_epoch"] is None for cell in study.cells.values())
+    grid[1].set(xlabel="seconds of computing an epoch" + (", where measured" if unmeasured else ""))
     shared_legend(figure, grid)
     save(figure, path)
 

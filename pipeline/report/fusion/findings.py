@@ -60,8 +60,13 @@ def largest_loss(verdict: Verdict) -> float:
     return inf if half_width is None else half_width - verdict.difference.mean
 
 
-def cheapest(candidates: Mapping[str, Metrics], leader: Metrics, cost: str) -> dict[str, Any]:
-    """Return the candidate of the lowest cost, its cost, and the ratio to the leader's."""
+def cheapest(candidates: Mapping[str, Metrics], leader: Metrics, cost: str) -> dict[str, Any] | None:
+    """Return the candidate of the lowest cost, its cost, and the ratio to the leader's; None if a cost is unknown.
+
+    The candidates include the leader.
+    """
+    if any(metrics[cost] is None for metrics in candidates.values()):
+        return None
     name = min(candidates, key=lambda name: candidates[name][cost])
     return {"cell": name, "cost": candidates[name][cost], "ratio": candidates[name][cost] / leader[cost]}
 
@@ -120,7 +125,10 @@ def _variant(study: Ablation, name: str, bases: Mapping[str, str]) -> dict[str, 
     verdicts = {cell: study.verdicts[cell] for cell in bases}
 
     def ratios(*keys: str) -> list[float]:
-        values = []
+        """Return the products of the ratios by `keys`, one a cell; empty if a value is unknown."""
+        values: list[float] = []
+        if any(study.cells[name][key] is None for name in (*bases, *bases.values()) for key in keys):
+            return values
         for cell, base in bases.items():
             ratio = 1.0
             for key in keys:
@@ -128,6 +136,7 @@ def _variant(study: Ablation, name: str, bases: Mapping[str, str]) -> dict[str, 
             values.append(ratio)
         return values
 
+    training = ratios("seconds_per_epoch", "epochs")
     return {
         "name": name,
         "cells": list(bases),
@@ -142,8 +151,8 @@ def _variant(study: Ablation, name: str, bases: Mapping[str, str]) -> dict[str, 
         "parameters": ratios("parameters"),
         "epoch": ratios("seconds_per_epoch"),
         "epochs": ratios("epochs"),
-        "training": ratios("seconds_per_epoch", "epochs"),
-        "quicker": max(ratios("seconds_per_epoch", "epochs")) < 1,
+        "training": training,
+        "quicker": max(training, default=1) < 1,
     }
 
 

@@ -20,6 +20,7 @@ SCORES = {
 CHOICES = {"rgb_missing": "no RGB", "lidar_missing": "no LiDAR", "other_shape": "follows RGB"}
 PASSING = 0.9  # accuracy of a seed that has the answer in spite of the fault
 ALL = (*SCORES, *COSTS)
+NOT_MEASURED = "not measured: shared GPU"
 # what the report prints; runs/compare/ has all columns
 REPORTED = ("accuracy", "val_loss", "ece", "parameters", "seconds_per_epoch")
 REPORTED_ABLATION = ("accuracy", "parameters", "seconds_per_epoch", "epochs")
@@ -141,8 +142,10 @@ def mark(verdict: Verdict | None) -> str:
     return "*" if verdict and verdict.outcome != LEVELLED else ""
 
 
-def number(value: float) -> str:
-    """Format a whole number with thousands separators, any other with two decimals."""
+def number(value: float | None) -> str:
+    """Format a whole number with thousands separators, any other with two decimals; None are unmeasured seconds."""
+    if value is None:
+        return NOT_MEASURED
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
@@ -152,5 +155,7 @@ def change(metrics: Metrics, base: Metrics | None, name: str) -> str:
 
 
 def ratio(metrics: Metrics, base: Metrics | None, name: str) -> str:
-    """Format the ratio to the base in brackets; nothing for the base itself."""
-    return "" if base is None else f" (x{metrics[name] / base[name]:.2f})"
+    """Format the ratio to the base in brackets; nothing for the base itself and where either is None."""
+    if base is None or metrics[name] is None or base[name] is None:
+        return ""
+    return f" (x{metrics[name] / base[name]:.2f})"
