@@ -78,15 +78,6 @@ def test_stages_that_share_a_gpu_are_told_so(project: Path, log: Log, make_gpus:
     assert log() == ["first", *["0/cuda/1"] * 3]
 
 
-@pytest.mark.slow
-def test_on_a_cpu_stages_hear_nothing_of_gpus(project: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DEVICE", raising=False)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    (project / "wide.sh").write_text(f"{ON_A_GPU}cat first > wide-$1\n")
-    repro(["last"], jobs=4)
-    assert log() == ["first", "//", "//", "//"]
-
-
 def test_a_stage_gets_the_gpu_that_has_most_free() -> None:
     gpus = Gpus(["0", "1"], per_gpu=2)
     assert [gpus.take(stage)["CUDA_VISIBLE_DEVICES"] for stage in "abc"] == ["0", "1", "0"]
