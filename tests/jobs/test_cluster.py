@@ -91,7 +91,7 @@ def test_all_is_done_as_here_and_dvc_finds_nothing_to_do(
     assert (farm / "wandb/offline-run-y/run.wandb").read_text() == "y\n"
     manifest = json.loads((farm / ".dvc/tmp/jobs/manifests/wide@y.json").read_text())
     assert manifest["host"] == HOST and manifest["precision"] in ("float32", "bfloat16")
-    assert manifest["files"]["wide-y"] == sha256(b"1\ny\n").hexdigest()
+    assert manifest["exclusive"] and manifest["files"]["wide-y"] == sha256(b"1\ny\n").hexdigest()
     # the scripts and `first`, once a node; of the scratch folders nothing is left
     assert [len(found) for found in files_of(nodes, "inputs/*/content")] == [2, 2]
     assert files_of(nodes, "scratch/*/") == [[], []]

@@ -4,12 +4,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from pipeline.core.errors import PipelineError
+from pipeline.jobs.cluster.launcher import RayLauncher
+from pipeline.jobs.cluster.numerics import Numerics
 from pipeline.jobs.driver import repro
 from pipeline.jobs.gpus import Gpus, find_gpus
+from pipeline.jobs.plan import open_plan
 from support.commands import ENVIRONMENT, ROOT
 
 Log = Callable[[], list[str]]
@@ -74,15 +78,6 @@ def test_stages_that_share_a_gpu_are_told_so(project: Path, log: Log, make_gpus:
     assert log() == ["first", *["0/cuda/1"] * 3]
 
 
-@pytest.mark.slow
-def test_on_a_cpu_stages_hear_nothing_of_gpus(project: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DEVICE", raising=False)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    (project / "wide.sh").write_text(f"{ON_A_GPU}cat first > wide-$1\n")
-    repro(["last"], jobs=4)
-    assert log() == ["first", "//", "//", "//"]
-
-
 def test_a_stage_gets_the_gpu_that_has_most_free() -> None:
     gpus = Gpus(["0", "1"], per_gpu=2)
     assert [gpus.take(stage)["CUDA_VISIBLE_DEVICES"] for stage in "abc"] == ["0", "1", "0"]
@@ -124,6 +119,26 @@ def test_gpus_where_the_cpu_computes_are_refused(make_gpus: Callable, monkeypatc
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(PipelineError, match=r"^PER_GPU=4: found no GPU to compute on \(DEVICE is auto\); "):
         find_gpus(None, 4)
+
+
+@pytest.mark.slow
+def test_on_a_cluster_a_training_gets_a_part_of_a_gpu(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Mock()
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 16.0, "GPU": 2.0}}])
+    monkeypatch.setattr("ray.remote", lambda _: task)
+    for name in ("put", "cancel", "shutdown"):
+        monkeypatch.setattr(f"ray.{name}", Mock())
+    numerics = Numerics("3.11", "2.13", "bfloat16", "a GPU", gpu=True)
+    monkeypatch.setattr("pipeline.jobs.cluster.launcher.read_numerics", lambda _: numerics)
+    monkeypatch.setattr("pipeline.jobs.cluster.launcher.connect", lambda *_: None)
+    with open_plan(["first"]) as plan, RayLauncher("auto", plan, per_gpu=4) as nodes:
+        assert nodes.count_trainings() == 8
+        claims = [nodes.claim(name, seeds=10, waiting=1) for name in "abcdefg"]
+        assert all(claim and claim.size == 1 for claim in [*claims, nodes.claim("first", seeds=10, waiting=1)])
+        assert nodes.claim("another", seeds=10, waiting=1) is None
+        nodes.start("first", plan.begin(plan.stages[-1], {}), project / "log")
+    options, (job,) = task.options.call_args.kwargs, task.options().remote.call_args.args
+    assert options["num_gpus"] == 0.25 and options["num_cpus"] == 1 and job.variables["PIPELINE_SHARED_GPU"] == "1"
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Training over seeds: figures in the order of the seeds, checkpoints where they are described, parts of nets."""
 
 import json
+from math import nan
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from torch import nn
 from pipeline.config.types import Recipe
 from pipeline.core.checkpoints import load_checkpoint
 from pipeline.core.device import precision_name
+from pipeline.core.files import read_tsv
 from pipeline.core.runs import checkpoint_path
 from pipeline.data.arrays import Batches, Examples
 from pipeline.training.loop import Task
@@ -64,6 +66,16 @@ def test_times_lie_apart_from_figures(tasks, folder):
     times = json.loads(Path("runs/times/fusion/line/times.json").read_text())
     assert set(times) == {"seconds", "seconds_per_epoch", "peak_memory_mb"} and not set(times) & set(metrics)
     assert {path.name for path in folder.iterdir()} == {"history.tsv"}
+
+
+def test_seconds_that_were_not_measured_are_null(tasks, folder, monkeypatch, capsys):
+    monkeypatch.setattr("pipeline.training.loop.compute_seconds", lambda _: nan)
+    train(folder, tasks)
+    times = json.loads(Path("runs/times/fusion/line/times.json").read_text())
+    assert times["seconds"] is times["seconds_per_epoch"] is None and times["peak_memory_mb"] > 0
+    epochs = read_tsv(Path("runs/times/fusion/line/epochs.tsv"))
+    assert epochs["seconds"].isna().all() and epochs["samples_per_second_seed2"].isna().all()
+    assert (epochs["peak_memory_mb"] > 0).all() and "seconds" not in capsys.readouterr().out
 
 
 def test_without_a_description_no_checkpoint_is_saved(tasks, folder):
