@@ -34,7 +34,7 @@ from pipeline.core.runs import RUNS
 from pipeline.data.arrays import Arrays, Batches, Examples, load_arrays
 from pipeline.data.splits import write_splits
 from pipeline.evaluation.scores import score_chain
-from pipeline.metrics.inference import pair_logits
+from pipeline.metrics.inference import pair_logits, store_outputs
 from pipeline.raw import prepare as raw_prepare
 from pipeline.raw import validate as raw_validate
 from pipeline.raw.format import pair_at
@@ -47,7 +47,7 @@ from pipeline.training.loop import Task, fit
 from pipeline.training.objectives import pair_objective, projection_objective
 from pipeline.transfer.chain import Chain, build_untrained_chain
 from pipeline.transfer.metrics import alignment_uniformity, contrastive_metrics, mean_by_chunk, retrieval_metrics
-from pipeline.transfer.scores import lidar_features, projector_metrics, rgb_embeddings
+from pipeline.transfer.scores import lidar_features, projector_metrics
 
 PAIRS = [10_000, 100_000, 1_000_000]
 BASE_SCENES = 500  # simulated, of which larger sets are made
@@ -155,10 +155,15 @@ def run_retrieval(home: Path, pairs: int) -> None:
 
 
 def run_projection(home: Path, pairs: int) -> None:
-    """Do the work of the stage `project` for a seed of NARROW nets: features of all pairs, STEPS, the test metrics."""
-    recipe = read_params(DEFAULT).project
+    """Do the work of the stage `project` for a seed, on features drawn at random: STEPS and the test metrics."""
+    recipe, draw = read_params(DEFAULT).project, torch.Generator().manual_seed(0)
     chain, data = _narrow_chain(home, pairs)
-    examples = Examples(rgb_embeddings(chain.cilp.rgb, data), lidar_features(chain.lidar, data))
+    every_pair = Batches(lambda rows: [rows], data.all_rows)
+
+    def store(width: int) -> Tensor:
+        return store_outputs(lambda batch: torch.randn(len(batch[0]), width, generator=draw), every_pair, RUNS)
+
+    examples = Examples(*(store(NARROW["project"][name]) for name in ("embed_dim", "target_dim")))
     train = Batches(examples.rows, data.splits["train"], recipe.batch_size)
     take_steps(Task(chain.project, projection_objective, train, lambda _: {"val_loss": 0.0}), recipe)
     mean = mean_by_chunk(examples.targets, data.splits["train"])

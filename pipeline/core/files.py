@@ -149,7 +149,7 @@ def map_rows(folder: Path, parts: Iterable[np.ndarray]) -> np.ndarray:
     """
     with _name_failures(folder), tempfile.TemporaryFile(dir=folder) as file:
         for part in parts:
-            file.write(np.ascontiguousarray(part).data)  # as a write to a map, it would kill the process on a full disk
+            file.write(np.ascontiguousarray(part).data)  # not through a map: a full disk would kill the process
         file.flush()
         return np.memmap(file, part.dtype, "c").reshape(-1, *part.shape[1:])
 
