@@ -22,10 +22,10 @@ from pipeline.config.params import load_params
 from pipeline.core.errors import PipelineError, run_command
 from pipeline.core.sensors import CLASSES
 from pipeline.evaluation.corruptions import CORRUPTIONS, Frames
-from pipeline.raw.alignment import find_misaligned
+from pipeline.raw.checks.alignment import find_misaligned
+from pipeline.raw.checks.plausibility import find_implausible
 from pipeline.raw.frame_stats import frame_stats
 from pipeline.raw.index import Rows
-from pipeline.raw.plausibility import find_implausible
 from pipeline.tools.simulator.rendering import ray_angles, render
 from pipeline.tools.simulator.world import World, draw_scene
 from pipeline.tools.simulator.writing import write_angles

@@ -1,17 +1,19 @@
-"""Measure the memory of prepare, a training and evaluations over more and more pairs: that of each process its own.
+"""Measure the memory of prepare, trainings and evaluations over more and more pairs: that of each process its own.
 
-python -m benchmarks.memory [--pairs 10000 --pairs 100000 --pairs 1000000] [--raw-pairs 100000] [--folder DIR]
+python -m benchmarks.memory [--pairs 10000 --pairs 100000 --pairs 1000000] [--slow-pairs 100000] [--folder DIR]
 
 Memory is the peak of RssAnon in /proc: the page cache, which holds what it can of the arrays, is not counted. Arrays of
 more pairs than were simulated are sparse files: their first pairs are simulated, the others zeros that take no disk.
 """
 
 import multiprocessing
+import os
 import resource
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import sleep
@@ -26,10 +28,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.workloads import DEFAULT, Net, make_data, our_training, read_params
+from pipeline.config.types import Recipe
 from pipeline.core.device import build_seeded, setup_device
-from pipeline.data.arrays import Batches, load_arrays
+from pipeline.core.runs import RUNS
+from pipeline.data.arrays import Arrays, Batches, Examples, load_arrays
 from pipeline.data.splits import write_splits
-from pipeline.metrics.inference import pair_logits
+from pipeline.evaluation.scores import score_chain
+from pipeline.metrics.inference import pair_logits, store_outputs
 from pipeline.raw import prepare as raw_prepare
 from pipeline.raw import validate as raw_validate
 from pipeline.raw.format import pair_at
@@ -39,8 +44,10 @@ from pipeline.raw.scan import BLOCK_ROWS, FRAME_SPECS, Block, allocate_arrays, s
 from pipeline.raw.splitting import make_splitter, split_by_scene
 from pipeline.tools.simulator.simulate import simulate
 from pipeline.training.loop import Task, fit
-from pipeline.training.objectives import pair_objective
-from pipeline.transfer.metrics import alignment_uniformity, contrastive_metrics, retrieval_metrics
+from pipeline.training.objectives import pair_objective, projection_objective
+from pipeline.transfer.chain import Chain, build_untrained_chain
+from pipeline.transfer.metrics import alignment_uniformity, contrastive_metrics, mean_by_chunk, retrieval_metrics
+from pipeline.transfer.scores import lidar_features, projector_metrics
 
 PAIRS = [10_000, 100_000, 1_000_000]
 BASE_SCENES = 500  # simulated, of which larger sets are made
@@ -48,6 +55,12 @@ STEPS = 200  # of the training: later ones take no more memory
 SAMPLED_EVERY = 0.02  # seconds
 FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 CONCAT = Net("concat", DEFAULT, "concat")
+# few channels but in their outputs, which are as wide as those of the default: what is kept of a pair is as large
+NARROW: dict[str, dict[str, Any]] = {
+    "lidar": {"channels": [4, 4, 4, 200], "head_dims": [100]},
+    "cilp": {"channels": [4, 4, 4], "hidden_dims": [], "embed_dim": 200, "temperature": 0.07},
+    "project": {"embed_dim": 200, "hidden_dims": [1000, 500], "target_dim": 3200},
+}
 
 
 class Enough(Exception):
@@ -105,18 +118,23 @@ def run_prepare_without_frames(home: Path, pairs: int) -> None:
 
 def run_training(home: Path, pairs: int) -> None:
     """Begin an epoch of a fusion net on the training split."""
-    device, steps = setup_device("float32"), iter(range(STEPS))
-    data = load_arrays(home / f"arrays{pairs}", device)
+    data = load_arrays(home / f"arrays{pairs}", setup_device("float32"))
     recipe, build, _, batch_fn = our_training(home / f"arrays{pairs}", CONCAT)
+    train = Batches(batch_fn, data.splits["train"], recipe.batch_size)
+    take_steps(Task(build_seeded(0, build), pair_objective, train, lambda _: {"val_loss": 0.0}), recipe)
 
-    def objective(model: Any, batch: Any) -> tuple[Tensor, Tensor]:
+
+def take_steps(task: Task, recipe: Recipe) -> None:
+    """Take the first STEPS of a training."""
+    steps = iter(range(STEPS))
+
+    def objective(model: Any, batch: Any) -> tuple[Tensor, Any]:
         if next(steps, None) is None:
             raise Enough
-        return pair_objective(model, batch)
+        return task.objective(model, batch)
 
-    train = Batches(batch_fn, data.splits["train"], recipe.batch_size)
     with suppress(Enough):
-        fit(Task(build_seeded(0, build), objective, train, lambda _: {"val_loss": 0.0}), recipe, 1, 0, lambda *_: None)
+        fit(replace(task, objective=objective), recipe, 1, 0, lambda *_: None)
 
 
 def run_evaluation(home: Path, pairs: int) -> None:
@@ -136,13 +154,46 @@ def run_retrieval(home: Path, pairs: int) -> None:
     alignment_uniformity(rgb, lidar)
 
 
+def run_projection(home: Path, pairs: int) -> None:
+    """Do the work of the stage `project` for a seed, on features drawn at random: STEPS and the test metrics."""
+    recipe, draw = read_params(DEFAULT).project, torch.Generator().manual_seed(0)
+    chain, data = _narrow_chain(home, pairs)
+    every_pair = Batches(lambda rows: [rows], data.all_rows)
+
+    def store(width: int) -> Tensor:
+        return store_outputs(lambda batch: torch.randn(len(batch[0]), width, generator=draw), every_pair, RUNS)
+
+    examples = Examples(*(store(NARROW["project"][name]) for name in ("embed_dim", "target_dim")))
+    train = Batches(examples.rows, data.splits["train"], recipe.batch_size)
+    take_steps(Task(chain.project, projection_objective, train, lambda _: {"val_loss": 0.0}), recipe)
+    mean = mean_by_chunk(examples.targets, data.splits["train"])
+    projector_metrics(chain.project.eval(), Batches(examples.rows, data.splits["test"]), mean)
+
+
+def run_chain_evaluation(home: Path, pairs: int) -> None:
+    """Do the work of the stage `evaluate` for a chain of NARROW nets, retrieval in the test split included."""
+    batch_size = read_params(DEFAULT).cilp.batch_size
+    chain, data = _narrow_chain(home, pairs)
+    score_chain(chain, lidar_features(chain.lidar, data), data, batch_size)
+
+
+def _narrow_chain(home: Path, pairs: int) -> tuple[Chain, Arrays]:
+    os.chdir(home)  # features go to a file in `runs`
+    RUNS.mkdir(exist_ok=True)
+    device = setup_device("float32")
+    return build_untrained_chain(NARROW, 0, device), load_arrays(Path(f"arrays{pairs}"), device)
+
+
 WORKS: dict[str, Callable[[Path, int], None]] = {
     "prepare": run_prepare,
     "prepare, frames left out": run_prepare_without_frames,
     f"{STEPS} steps of a training": run_training,
     "evaluation of the test split": run_evaluation,
     "retrieval in the val split": run_retrieval,
+    f"projector, {STEPS} steps": run_projection,
+    "evaluation of a chain": run_chain_evaluation,
 }
+SLOW = (run_prepare, run_chain_evaluation)
 
 
 def watch(work: Callable[[], None]) -> tuple[float, float]:
@@ -178,18 +229,18 @@ def _own_memory(pid: int) -> float:
 
 def main(
     pairs: Annotated[list[int], typer.Option(help="Numbers of pairs, even ones.")] = PAIRS,
-    raw_pairs: Annotated[int, typer.Option(help="The most pairs with raw files, 39 KB each.")] = 100_000,
+    slow_pairs: Annotated[int, typer.Option(help="The most pairs of `prepare` and of a chain.")] = 100_000,
     folder: Annotated[Path | None, typer.Option(help="Where to write; by default a temporary folder.")] = None,
     only: Annotated[list[str], typer.Option(help="Names of rows.")] = [],  # noqa: B006  (typer's way)
 ) -> None:
     print(f"{'':28} {'pairs':>9} {'processor seconds':>18} {'MB of a process':>16}")
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        home = Path(name)
+        home = Path(name).resolve()
         make_data(home / "base", BASE_SCENES)
         for count in pairs:
             make_arrays(home / "base" / "arrays", home / f"arrays{count}", count)
             for what, work in WORKS.items():
-                if what in (only or WORKS) and (work is not run_prepare or count <= raw_pairs):
+                if what in (only or WORKS) and (work not in SLOW or count <= slow_pairs):
                     seconds, peak = watch(partial(work, home, count))
                     print(f"{what:28} {count:9,} {seconds:18.1f} {peak:16.0f}", flush=True)
             shutil.rmtree(home / f"arrays{count}")

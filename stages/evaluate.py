@@ -7,7 +7,7 @@ from pipeline.core.device import map_seeds, precision_name, setup_device
 from pipeline.core.errors import run_command
 from pipeline.core.files import write_json
 from pipeline.core.runs import run_folder
-from pipeline.data.arrays import Batches, load_arrays
+from pipeline.data.arrays import load_arrays
 from pipeline.evaluation.assessment import Assessment, summarize_assessments
 from pipeline.evaluation.reproduce import TOLERANCE, assert_precision, assert_reproduced
 from pipeline.evaluation.scores import rgb_logits, score_chain, score_course, score_lidar, score_logits
@@ -37,7 +37,7 @@ def main() -> None:
         Of the untrained chain, the LiDAR net is the trained one: the course provides it.
         """
         chain, untrained = load_chain(seed, device), build_untrained_chain(nets, seed, device)
-        targets = lidar_features(chain.lidar, Batches(data.with_depth, data.all_rows))
+        targets = lidar_features(chain.lidar, data)
         scores, zero_shot = score_chain(chain, targets, data, batch_size)
         baseline, untrained_marks = score_chain(untrained._replace(lidar=chain.lidar), targets, data, batch_size)
         scores["lidar"], baseline["lidar"] = score_lidar(chain.lidar, data), score_lidar(untrained.lidar, data)

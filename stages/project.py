@@ -18,6 +18,7 @@ from pipeline.training.objectives import projection_objective
 from pipeline.training.seeds import SeedResult, map_by_seed, train_over_seeds
 from pipeline.training.states import remove_states
 from pipeline.transfer.chain import load_part
+from pipeline.transfer.metrics import mean_by_chunk
 from pipeline.transfer.scores import lidar_features, projector_metrics, rgb_embeddings
 
 
@@ -26,15 +27,14 @@ def main() -> None:
     device = setup_device(params.precision)
     section, folder = params.project, run_folder("project")
     data = load_arrays(run_folder("prepare") / "arrays", device)
-    pairs = Batches(data.with_depth, data.all_rows)
 
     def embed(seed: int) -> Examples:
         """Run every pair once through both frozen nets; the projector trains on their outputs."""
         lidar, cilp = load_part("lidar", LidarClassifier, seed, device), load_part("cilp", CILP, seed, device)
-        return Examples(rgb_embeddings(cilp, pairs), lidar_features(lidar, pairs))
+        return Examples(rgb_embeddings(cilp.rgb, data), lidar_features(lidar, data))
 
     examples = map_by_seed(embed, params.seeds, device)
-    means = {seed: each.targets[data.splits["train"]].mean(dim=0).cpu() for seed, each in examples.items()}
+    means = {seed: mean_by_chunk(each.targets, data.splits["train"]) for seed, each in examples.items()}
     embed_dim, target_dim = (side.shape[1] for side in examples[params.seeds[0]])
     net: dict[str, Any] = {"embed_dim": embed_dim, "hidden_dims": section.hidden_dims, "target_dim": target_dim}
     models = {seed: build_seeded(seed, lambda: build_projector(**net)) for seed in params.seeds}

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -139,6 +139,19 @@ def write_npy(path: Path, array: np.ndarray) -> None:
     """Write one .npy file atomically."""
     with atomic(path) as part, part.open("wb") as file:
         np.save(file, array, allow_pickle=False)
+
+
+def map_rows(folder: Path, parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Write arrays (n, ...) one after another to an unnamed file in `folder`, and return it mapped to memory: (N, ...).
+
+    The rows take disk in place of memory. The file ends with the array, at the latest with the process. Raises
+    PipelineError if the disk is full.
+    """
+    with _name_failures(folder), tempfile.TemporaryFile(dir=folder) as file:
+        for part in parts:
+            file.write(np.ascontiguousarray(part).data)  # not through a map: a full disk would kill the process
+        file.flush()
+        return np.memmap(file, part.dtype, "c").reshape(-1, *part.shape[1:])
 
 
 def read_npy(path: Path, mmap_mode: Literal["r", "c"] | None = None) -> np.ndarray:

@@ -9,6 +9,7 @@ from pipeline.metrics.classification import Metrics, add_prefix, classification_
 from pipeline.metrics.inference import input_logits, lidar_logits
 from pipeline.models.cilp import CrossModalClassifier, LidarClassifier
 from pipeline.transfer.chain import Chain
+from pipeline.transfer.metrics import mean_by_chunk
 from pipeline.transfer.scores import cilp_metrics, projector_metrics, rgb_embeddings
 
 
@@ -32,8 +33,8 @@ def score_chain(chain: Chain, targets: Tensor, data: Arrays, batch_size: int) ->
 
     `targets` (N, F) are the LiDAR features of all pairs; `batch_size` is that of the contrastive loss.
     """
-    examples = Examples(rgb_embeddings(chain.cilp, Batches(data.with_depth, data.all_rows)), targets)
-    train_mean = targets[data.splits["train"]].mean(dim=0).cpu()
+    examples = Examples(rgb_embeddings(chain.cilp.rgb, data), targets)
+    train_mean = mean_by_chunk(targets, data.splits["train"])
     logits = rgb_logits(chain.classifier(), data)
     cilp = cilp_metrics(chain.cilp, Batches(data.with_depth, data.scene_pairs("test")), batch_size)
     metrics = {

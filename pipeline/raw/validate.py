@@ -12,12 +12,12 @@ from tqdm import tqdm
 from pipeline.core.errors import PipelineError, printable
 from pipeline.core.sensors import CLASSES
 from pipeline.data.splits import SPLITS
-from pipeline.raw.alignment import find_misaligned
-from pipeline.raw.duplicates import FrameReader, find_duplicates, find_near_duplicates
+from pipeline.raw.checks.alignment import find_misaligned
+from pipeline.raw.checks.duplicates import FrameReader, find_duplicates, find_near_duplicates
+from pipeline.raw.checks.plausibility import find_implausible
 from pipeline.raw.format import MAX_LISTED, Issue, pair_at, read_depth, read_rgb
 from pipeline.raw.frame_stats import FRAME_STATS
 from pipeline.raw.index import NO_SCENES, FolderIndex, Rows
-from pipeline.raw.plausibility import find_implausible
 from pipeline.raw.scan import FRAME_SPECS, scan_rows
 from pipeline.raw.splitting import Splitter
 

@@ -195,12 +195,8 @@ class _Sum(torch.autograd.Function):
         return _sum(gradient)
 
 
-class _Total(torch.autograd.Function):
+class _Total(_Sum):
     """Sum the shares of a loss over all ranks. The gradient of a share is that of the total."""
-
-    @staticmethod
-    def forward(ctx: Any, share: Tensor) -> Tensor:
-        return _sum(share)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

@@ -1,14 +1,19 @@
 """Metrics of embeddings and projections. Pure functions of tensors; N samples, D embedding, F features."""
 
+from collections.abc import Iterable
 from math import exp, log, log1p
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.core.errors import PipelineError
+from pipeline.data.arrays import EVAL_BATCH_SIZE
 from pipeline.metrics.classification import Metrics
 from pipeline.metrics.contrastive import chunk_rows, clip_loss
+
+CHUNK_PAIRS = 64 * EVAL_BATCH_SIZE  # whose features are in memory at a time: 52 MB at the default widths
 
 
 def retrieval_ranks(queries: Tensor, keys: Tensor) -> Tensor:
@@ -51,9 +56,10 @@ def alignment_uniformity(rgb: Tensor, lidar: Tensor) -> Metrics:
     """
     total, own_parts = torch.zeros((), dtype=torch.float64), []
     for rows in chunk_rows(len(rgb), len(lidar)):
-        distance = 2 - 2 * (rgb[rows] @ lidar.T).double()  # (n, N), squared, of unit vectors
+        distance = (rgb[rows] @ lidar.T).double().mul_(-2).add_(2)  # (n, N), squared, of unit vectors
         total += distance.sum()
         own_parts.append(distance.diagonal(rows.start).clone())  # a view would keep the chunk
+        del distance  # before the next one: 128 MB
     own = torch.cat(own_parts)
     return {
         "alignment": float(own.mean()),
@@ -82,14 +88,21 @@ def contrastive_metrics(rgb: Tensor, lidar: Tensor, scale: float, batch_size: in
     }
 
 
-def projection_metrics(projected: Tensor, target: Tensor, train_mean: Tensor) -> Metrics:
-    """Return mean squared error, R2 and cosine similarity of projections (N, F) against features (N, F).
+def projection_metrics(chunks: Iterable[tuple[Tensor, Tensor]], train_mean: Tensor) -> Metrics:
+    """Return mean squared error, R2 and cosine similarity of projections against features, given chunk by chunk.
 
-    The baseline of each is the mean (F,) of the training targets: features after a ReLU all point roughly one way, so
-    that even the mean has a high cosine. Raises PipelineError if all features are equal.
+    A chunk is both of some pairs, (n, F) and (n, F). The baseline of each metric is the mean (F,) of the training
+    targets: features after a ReLU all point roughly one way, so that even the mean has a high cosine. Raises
+    PipelineError if all features are equal.
     """
-    error = float(F.mse_loss(projected, target))
-    baseline = float(F.mse_loss(train_mean.expand_as(target), target))
+    sizes, means = [], []
+    for projected, target in chunks:
+        mean = train_mean.expand_as(target)
+        errors = F.mse_loss(projected, target), F.mse_loss(mean, target)
+        cosines = F.cosine_similarity(projected, target).mean(), F.cosine_similarity(mean, target).mean()
+        means.append([float(each) for each in (*errors, *cosines)])
+        sizes.append(len(target))
+    error, baseline, cosine, chance_cosine = np.average(means, axis=0, weights=sizes).tolist()
     if not baseline:
         raise PipelineError(
             "the LiDAR classifier gives every pair the same features: it learnt nothing, lower lidar.lr"
@@ -98,9 +111,17 @@ def projection_metrics(projected: Tensor, target: Tensor, train_mean: Tensor) ->
         "loss": error,
         "chance_loss": baseline,
         "r2": 1 - error / baseline,
-        "cosine": float(F.cosine_similarity(projected, target).mean()),
-        "chance_cosine": float(F.cosine_similarity(train_mean.expand_as(target), target).mean()),
+        "cosine": cosine,
+        "chance_cosine": chance_cosine,
     }
+
+
+def mean_by_chunk(values: Tensor, rows: Tensor) -> Tensor:
+    """Return the mean (F,) of the rows (R,) of `values` (N, F), float32 on the CPU, a chunk of rows at a time."""
+    total = torch.zeros(values.shape[1], dtype=torch.float64)
+    for chunk in rows.split(CHUNK_PAIRS):
+        total += values[chunk].mean(dim=0).double().cpu() * len(chunk)
+    return (total / len(rows)).float()
 
 
 def _share(hits: Tensor) -> float:
@@ -116,6 +137,6 @@ def _uniformity(unit_rows: Tensor) -> float:
         return float(torch.pdist(unit_rows).square().mul(-2).exp().double().mean().log())
     total = 0.0
     for rows in chunks:  # of unit vectors -2 d^2 is 4 s - 4
-        kernel = (4 * (unit_rows[rows] @ unit_rows.T) - 4).exp()  # (n, N)
+        kernel = (unit_rows[rows] @ unit_rows.T).mul_(4).sub_(4).exp_()  # (n, N)
         total += float(kernel.double().sum() - kernel.diagonal(rows.start).double().sum())
     return log(total / (count * (count - 1)))

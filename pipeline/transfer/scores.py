@@ -4,24 +4,36 @@ from math import inf
 
 from torch import Tensor, nn
 
-from pipeline.data.arrays import Batches
+from pipeline.core.runs import RUNS
+from pipeline.data.arrays import Arrays, Batches
 from pipeline.metrics.classification import Metrics, add_prefix
-from pipeline.metrics.inference import collect_outputs, pair_embeddings
+from pipeline.metrics.inference import collect_outputs, pair_embeddings, store_outputs
 from pipeline.models.cilp import CILP, LidarClassifier
-from pipeline.transfer.metrics import alignment_uniformity, contrastive_metrics, projection_metrics, retrieval_metrics
+from pipeline.transfer.metrics import (
+    CHUNK_PAIRS,
+    alignment_uniformity,
+    contrastive_metrics,
+    projection_metrics,
+    retrieval_metrics,
+)
 
 COURSE_SCALE = 0.5  # the course takes (s + 1) / 2 of the similarities for logits; a constant does not matter to softmax
 COURSE_BATCH_SIZE = 32
 
 
-def rgb_embeddings(model: CILP, batches: Batches) -> Tensor:
-    """Return the inputs of the projector (N, D), on the device of the batches."""
-    return collect_outputs(lambda batch: model.rgb(batch.rgb), batches).to(batches.groups.device)
+def rgb_embeddings(embedder: nn.Module, data: Arrays) -> Tensor:
+    """Return the inputs of the projector for all pairs (N, D), on the device of the data; a CPU maps them from disk."""
+    pictures = Batches(data.with_label, data.all_rows)
+    return store_outputs(lambda batch: embedder(batch.inputs), pictures, RUNS).to(data.label.device)
 
 
-def lidar_features(model: LidarClassifier, batches: Batches) -> Tensor:
-    """Return the targets of the projector (N, F), on the device of the batches."""
-    return collect_outputs(lambda batch: model.features(batch.lidar), batches).to(batches.groups.device)
+def lidar_features(model: LidarClassifier, data: Arrays) -> Tensor:
+    """Return the targets of the projector for all pairs (N, F), on the device of the data; a CPU maps them from disk.
+
+    They take 13 KB a pair at the default widths.
+    """
+    pairs = Batches(data.with_depth, data.all_rows)
+    return store_outputs(lambda batch: model.features(batch.lidar), pairs, RUNS).to(data.label.device)
 
 
 def cilp_metrics(model: CILP, batches: Batches, batch_size: int) -> Metrics:
@@ -41,5 +53,10 @@ def projector_metrics(model: nn.Module, batches: Batches, train_mean: Tensor) ->
 
     `train_mean` (F,) is the mean of the training targets: the baseline of R2.
     """
-    projected = collect_outputs(lambda batch: model(batch.inputs), batches)
-    return projection_metrics(projected, collect_outputs(lambda batch: batch.targets, batches), train_mean)
+
+    def both(rows: Tensor) -> tuple[Tensor, Tensor]:
+        chunk = Batches(batches.batch_fn, rows)
+        projected = collect_outputs(lambda batch: model(batch.inputs), chunk)
+        return projected, collect_outputs(lambda batch: batch.targets, chunk)
+
+    return projection_metrics(map(both, batches.rows.split(CHUNK_PAIRS)), train_mean)

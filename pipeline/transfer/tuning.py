@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from pipeline.data.arrays import Arrays, Batches, BatchFn, Examples
-from pipeline.metrics.inference import collect_outputs
+from pipeline.data.arrays import Arrays, BatchFn, Examples
 from pipeline.models.blocks import freeze
 from pipeline.models.cilp import CrossModalClassifier
+from pipeline.transfer.scores import rgb_embeddings
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,7 @@ def _projector_only(model: CrossModalClassifier, data: Arrays) -> FineTune:
     """Freeze embedder and head; every picture is embedded once, since its embedding stays."""
     freeze(model.embedder)
     freeze(model.tail.classifier)
-    pictures = Batches(data.with_label, data.all_rows)
-    embedding = collect_outputs(lambda batch: model.embedder(batch.inputs), pictures).to(data.label.device)
-    return FineTune(model, model.tail, Examples(embedding, data.label).rows)
+    return FineTune(model, model.tail, Examples(rgb_embeddings(model.embedder, data), data.label).rows)
 
 
 def _full(model: CrossModalClassifier, data: Arrays) -> FineTune:

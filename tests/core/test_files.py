@@ -11,7 +11,16 @@ import pytest
 
 from pipeline.core.checkpoints import load_checkpoint
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import atomic, read_json, read_npy, resumable_folder, write_json, write_npy, write_text
+from pipeline.core.files import (
+    atomic,
+    map_rows,
+    read_json,
+    read_npy,
+    resumable_folder,
+    write_json,
+    write_npy,
+    write_text,
+)
 from pipeline.core.runs import run_folder
 from support.bombs import Bomb
 from support.commands import ROOT
@@ -33,6 +42,14 @@ def test_a_mount_that_has_no_modes_is_written_to(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("os.chmod", refuse)
     write_text(tmp_path / "a.txt", "there")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_rows_are_mapped_from_a_file_without_a_name(tmp_path: Path) -> None:
+    parts = [np.array([[1.0, 2.0], [3.0, 4.0]], np.float32).T, np.array([[5.0, 6.0]], np.float32)]
+    rows = map_rows(tmp_path, iter(parts))
+    assert rows.tolist() == [[1, 3], [2, 4], [5, 6]] and rows.dtype == np.float32
+    assert isinstance(rows, np.memmap) and list(tmp_path.iterdir()) == []
+    rows[0, 0] = 7  # torch wants memory that it could write to
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])

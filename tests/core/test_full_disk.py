@@ -27,7 +27,8 @@ import sys
 sys.path.append("tests")
 from pathlib import Path
 from pipeline.core.errors import PipelineError
-from core.test_full_disk import WRITERS
+from pipeline.core.files import map_rows
+from core.test_full_disk import WRITERS, np
 path = Path("/mnt/old.bin")
 path.write_text("old")
 for write in WRITERS.values():
@@ -36,12 +37,18 @@ for write in WRITERS.values():
     except PipelineError as error:
         print(error)
     assert path.read_text() == "old" and [each.name for each in path.parent.iterdir()] == ["old.bin"]
+try:
+    map_rows(path.parent, [np.zeros(1_000_000, np.uint8)] * 3)
+except PipelineError as error:
+    print(error)
+map_rows(path.parent, [np.zeros(1_000_000, np.uint8)])  # the disk has room again
 """
 
 
 @pytest.mark.environment
 def test_a_full_disk_is_named_and_the_old_file_stays() -> None:
-    messages = in_own_mounts(FULL, "mount -t tmpfs -o size=2m none /mnt").splitlines()
+    *messages, mapped = in_own_mounts(FULL, "mount -t tmpfs -o size=2m none /mnt").splitlines()
+    assert mapped.startswith("/mnt: cannot be written (No space left on device)")
     assert len(messages) == len(WRITERS)
     for message in messages:
         assert message.startswith("/mnt/old.bin: cannot be written (")

@@ -7,7 +7,14 @@ from pipeline.core.checkpoints import restore, save_checkpoint, save_checkpoints
 from pipeline.core.errors import PipelineError
 from pipeline.core.runs import checkpoint_path
 from pipeline.data.arrays import Batch, Batches, Examples
-from pipeline.metrics.inference import collect_outputs, input_logits, lidar_logits, pair_embeddings, pair_logits
+from pipeline.metrics.inference import (
+    collect_outputs,
+    input_logits,
+    lidar_logits,
+    pair_embeddings,
+    pair_logits,
+    store_outputs,
+)
 from pipeline.models.cilp import CILP, CrossModalClassifier, LidarClassifier, ProjectedClassifier, build_projector
 from pipeline.models.fusion import build_fusion
 from pipeline.transfer.chain import build_classifier
@@ -25,7 +32,7 @@ FUSION_NET = {
 
 
 def rgb_logits(net, batches):
-    return input_logits(net, (Examples(batch.rgb, batch.label) for batch in batches))
+    return input_logits(net, [Examples(batch.rgb, batch.label) for batch in batches])
 
 
 def rgb_to_lidar() -> CrossModalClassifier:
@@ -64,6 +71,15 @@ def test_a_restored_net_predicts_equal_logits(kind, tmp_path):
 
 def test_outputs_come_in_order_with_the_last_partial_batch():
     assert collect_outputs(lambda batch: batch.label, batches(1)).tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_stored_outputs_are_those_collected_and_can_be_trained_on(tmp_path):
+    stored = store_outputs(lambda batch: batch.lidar[:, 0, 0, :2], batches(1), tmp_path)
+    assert torch.equal(stored, collect_outputs(lambda batch: batch.lidar[:, 0, 0, :2], batches(1)))
+    assert stored.shape == (7, 2) and stored.dtype == torch.float32
+    weight = torch.ones(2, requires_grad=True)
+    (stored @ weight).sum().backward()  # needs a tensor from outside of torch's inference mode
+    torch.testing.assert_close(weight.grad, stored.sum(dim=0))
 
 
 def test_each_modality_goes_to_its_own_embedder():

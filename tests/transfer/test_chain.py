@@ -41,7 +41,7 @@ def data(tmp_path_factory) -> Arrays:
 
 
 def targets_of(nets: chain.Chain, data: Arrays) -> torch.Tensor:
-    return lidar_features(nets.lidar, Batches(data.with_depth, data.all_rows))
+    return lidar_features(nets.lidar, data)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

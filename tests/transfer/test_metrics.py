@@ -9,6 +9,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.transfer.metrics import (
     alignment_uniformity,
     contrastive_metrics,
+    mean_by_chunk,
     projection_metrics,
     retrieval_metrics,
     retrieval_ranks,
@@ -100,11 +101,26 @@ def test_metrics_of_large_splits_are_computed_in_chunks(monkeypatch):
 
 
 def test_projection_beside_the_mean():
-    target = torch.tensor([[0.0, 0.0], [2.0, 2.0]])
-    figures = projection_metrics(torch.tensor([[0.0, 0.0], [2.0, 1.0]]), target, train_mean=torch.tensor([1.0, 1.0]))
+    projected, target = torch.tensor([[0.0, 0.0], [2.0, 1.0]]), torch.tensor([[0.0, 0.0], [2.0, 2.0]])
+    figures = projection_metrics([(projected, target)], train_mean=torch.tensor([1.0, 1.0]))
     assert figures["loss"] == 0.25 and figures["chance_loss"] == 1.0 and figures["r2"] == 0.75
     assert figures["chance_cosine"] == pytest.approx(0.5)  # of (0, 0), which has no direction, and of (2, 2)
-    of_mean = projection_metrics(torch.ones(2, 2), target, train_mean=torch.tensor([1.0, 1.0]))
+    of_mean = projection_metrics([(torch.ones(2, 2), target)], train_mean=torch.tensor([1.0, 1.0]))
     assert of_mean["r2"] == 0.0
     with pytest.raises(PipelineError, match="same features"):
-        projection_metrics(target, torch.ones(2, 2), train_mean=torch.ones(2))
+        projection_metrics([(target, torch.ones(2, 2))], train_mean=torch.ones(2))
+
+
+def test_projections_in_chunks_count_by_pair():
+    whole = torch.tensor([[0.0, 0.0], [2.0, 1.0], [3.0, 1.0]]), torch.tensor([[0.0, 0.0], [2.0, 2.0], [3.0, 4.0]])
+    mean = torch.tensor([1.0, 1.0])
+    chunks = zip(*(each.split([1, 2]) for each in whole), strict=True)
+    assert projection_metrics(chunks, mean) == pytest.approx(projection_metrics([whole], mean), rel=1e-6)
+    assert projection_metrics([whole], mean)["loss"] == pytest.approx(10 / 6)
+
+
+def test_a_mean_by_chunk_counts_by_row(monkeypatch):
+    values, rows = torch.tensor([[1.0, 10.0], [9.0, 9.0], [2.0, 20.0], [6.0, 60.0]]), torch.tensor([0, 2, 3])
+    assert mean_by_chunk(values, rows).tolist() == [3.0, 30.0]
+    monkeypatch.setattr("pipeline.transfer.metrics.CHUNK_PAIRS", 2)
+    assert mean_by_chunk(values, rows).tolist() == [3.0, 30.0]

@@ -10,11 +10,11 @@ import torch
 
 from pipeline.core.sensors import CLASSES
 from pipeline.evaluation.corruptions import CORRUPTIONS, Frames
-from pipeline.raw.alignment import COURSE_ANGLES, FOCAL_LENGTH, find_misaligned
+from pipeline.raw.checks.alignment import COURSE_ANGLES, FOCAL_LENGTH, find_misaligned
+from pipeline.raw.checks.plausibility import find_implausible
 from pipeline.raw.format import Issue
 from pipeline.raw.frame_stats import frame_stats
 from pipeline.raw.index import Rows
-from pipeline.raw.plausibility import find_implausible
 from pipeline.tools.simulator.rendering import ray_angles, render
 from pipeline.tools.simulator.world import Sensor, World, draw_scene
 from pipeline.tools.simulator.writing import write_angles

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.core.sensors import CLASSES, NO_RETURN
+from pipeline.raw.checks.frame_issues import Kind, Mask, frame_issues
 from pipeline.raw.format import Issue
-from pipeline.raw.frame_issues import Kind, Mask, frame_issues
 from pipeline.raw.frame_stats import PIXELS
 from pipeline.raw.index import Rows
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.core.sensors import ANGLES, CLASSES, IMAGE_SIZE
+from pipeline.raw.checks.frame_issues import Kind, Mask, frame_issues
 from pipeline.raw.format import Issue, read_angles
-from pipeline.raw.frame_issues import Kind, Mask, frame_issues
 from pipeline.raw.frame_stats import PIXELS
 from pipeline.raw.index import NO_SCENES, Rows
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.raw.duplicates import find_duplicates, find_near_duplicates
+from pipeline.raw.checks.duplicates import find_duplicates, find_near_duplicates
 from pipeline.raw.frame_stats import FRAME_STATS, frame_stats
 from pipeline.raw.index import Rows
 
