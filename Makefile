@@ -66,18 +66,18 @@ course full published: $(READY)
 	python -m pipeline preset $@
 	$(MAKE) run
 
-# as many tests at a time as there are cores for this process, by affinity and by the quota of a container; those that
-# need exact clocks run alone
+# as many tests at a time as there are cores for this process, by affinity and by the quota of a container; then, one
+# at a time, those that need exact clocks
 test: $(READY) lint
-	python -m pytest -n $(CORES) --dist worksteal -m "not environment"
-	python -m pytest -m environment
+	python -m pytest -n $(CORES) --dist worksteal -m "not alone"
+	python -m pytest -m alone
 
 # FiftyOne is an extra of several GB with an environment of its own; the tests of its App need Chromium and chromedriver
 test-explore: .venv-explore/ready
 	.venv-explore/bin/python -m pytest tests/explore
 
 check: $(READY) lint
-	python -m pytest -n $(CORES) --dist worksteal -m "not slow and not environment"
+	python -m pytest -n $(CORES) --dist worksteal -m "not slow and not environment and not alone"
 
 lint: $(READY)
 	ruff check .

@@ -4,7 +4,7 @@ import signal
 import subprocess
 from pathlib import Path
 from random import Random
-from time import sleep
+from time import monotonic, sleep
 
 import psutil
 
@@ -101,8 +101,18 @@ def start_and_kill(folder: Path, command: str, delay: float, way: str) -> int:
         except psutil.NoSuchProcess:
             pass
     process.wait()
-    psutil.wait_procs(family, timeout=SECONDS_TO_END)
+    deadline = monotonic() + SECONDS_TO_END
+    while any(map(_is_running, family)) and monotonic() < deadline:
+        sleep(0.02)
     return len(family)
+
+
+def _is_running(process: psutil.Process) -> bool:
+    """Return whether a process runs: the first process of a container may leave ended ones as zombies."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _family(pid: int) -> list[psutil.Process]:

@@ -1,5 +1,6 @@
 """A tiny data set and one true run, each made once a session; a test that changes the run gets a copy of its own."""
 
+import gc
 import shutil
 from collections import Counter
 from importlib.util import find_spec
@@ -19,6 +20,13 @@ from support.sets import count_reads
 # tests/explore needs FiftyOne, which is in an environment of its own: `make test-explore`
 collect_ignore = [] if find_spec("fiftyone") else ["explore"]
 FRACTIONS = {"train": 0.5, "val": 0.25, "test": 0.25}
+gc.disable()  # till all tests are collected: libraries and tests make no garbage
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector look at what tests make, and not at libraries each time."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,7 +81,7 @@ def prepared(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A project after `dvc repro` of the smoke preset, committed; made once for all workers, not to be changed."""
+    """A project after a run of the smoke preset, committed; made once for all workers, not to be changed."""
     shared = tmp_path_factory.getbasetemp()
     shared = shared if worker_id == "master" else shared.parent
     with FileLock(shared / "finished_run.lock"):

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import gc
 import os
 import signal
 import sys
@@ -57,6 +58,8 @@ def run_command(command: Callable[..., None]) -> None:
         if exit_.code in ENDINGS:
             print(f"error: {ENDINGS[exit_.code]}; nothing half-done looks whole, run it again", file=sys.stderr)
         raise
+    finally:
+        gc.freeze()  # at its end Python would look for garbage in all that torch holds: half a second
 
 
 def _is_of_a_nameless_disk(error: Exception) -> bool:

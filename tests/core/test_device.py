@@ -223,7 +223,7 @@ def test_precisions_are_those_of_the_parameters() -> None:
     assert get_args(PrecisionName) == ("auto", *PRECISIONS)
 
 
-@pytest.mark.environment  # of a process in which no training has changed how memory is given back
+@pytest.mark.alone  # of a process in which no training has changed how memory is given back
 def test_a_peak_is_measured_and_can_start_anew() -> None:
     reset_peak_memory(CPU)
     before = peak_memory(CPU)

@@ -52,7 +52,7 @@ def most_at_a_time(log: str) -> int:
     return max(log[: place + 1].count("+") - log[: place + 1].count("-") for place in range(len(log)))
 
 
-@pytest.mark.environment  # the processes have to overlap, which beside other tests they may not
+@pytest.mark.alone  # the processes have to overlap, which beside other tests they may not
 def test_processes_with_many_threads_never_hold_more_than_all_slots(folder: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.touch()

@@ -1,6 +1,7 @@
 """Names in params.yaml that a shell would run: DVC, which reads them before any stage can refuse, hands none to it."""
 
 import re
+from ast import literal_eval
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ NAMES = [
     "--help",
     "\x1b[31mred",
 ]
-WRITES_NAME = "import sys, pathlib; pathlib.Path('name.txt').write_text(sys.argv[1])\n"
+WRITES_NAME = "import sys; print(repr(sys.argv[1]), file=open('names.txt', 'a'))\n"
 
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -35,16 +36,16 @@ def test_a_command_takes_names_from_dvc_yaml_alone() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_a_hostile_name_reaches_its_stage_as_it_is_and_runs_nothing(tmp_path: Path, name: str) -> None:
+def test_a_hostile_name_reaches_its_stage_as_it_is_and_runs_nothing(tmp_path: Path) -> None:
     shell(tmp_path, "dvc init -q --no-scm")
     (tmp_path / "stages").mkdir()
     (tmp_path / "stages" / "fusion.py").write_text(WRITES_NAME)
     stage = {"foreach": "${matrix}", "do": {"cmd": COMMANDS["fusion"]}}
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"fusion": stage}}))
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"matrix": {name: CELL}}))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"matrix": dict.fromkeys(NAMES, CELL)}))
     shell(tmp_path, "dvc repro")
-    assert (tmp_path / "name.txt").read_text() == f"fusion@{name}" and not (tmp_path / "ran").exists()
+    names = [literal_eval(line) for line in (tmp_path / "names.txt").read_text().splitlines()]
+    assert sorted(names) == sorted(f"fusion@{name}" for name in NAMES) and not (tmp_path / "ran").exists()
 
 
 @pytest.mark.slow

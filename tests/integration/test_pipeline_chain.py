@@ -15,7 +15,7 @@ from pipeline.core.runs import checkpoint_path
 from pipeline.data.arrays import Batches, load_arrays
 from pipeline.metrics.inference import pair_embeddings
 from pipeline.models.cilp import CILP, LidarClassifier
-from support.commands import TUNINGS, read, set_params, shell, stages_run
+from support.commands import REPRO, TUNINGS, UNTRACKED, read, set_params, shell, stages_run
 
 pytestmark = pytest.mark.slow
 
@@ -104,7 +104,7 @@ def test_weights_of_the_course_replace_the_training_and_one_seed_is_enough(proje
     path = project / "pretrained" / "lidar_cnn.pt"
     torch.save(weights, path)
     assert "lidar_cnn" not in shell(project, "git status --porcelain")
-    assert {"lidar", "evaluate", "report"} <= stages_run(shell(project, "dvc repro"))
+    assert {"lidar", "evaluate", "report"} <= stages_run(shell(project, f"{UNTRACKED} {REPRO}"))
     metrics = read(project, "lidar/metrics.json")
     assert metrics["weights_sha256"] == sha256(path) and metrics["epochs"] == 0 and metrics["accuracy_ci95"] is None
     state_dict, about = load_checkpoint(checkpoint_path(project / "runs" / "lidar", 0))

@@ -102,14 +102,6 @@ def test_wandb_finds_them_for_a_sync(project):
     assert "offline-run-" in shell(project, "WANDB_SILENT=false wandb sync --dry-run")
 
 
-def test_disabled_gives_the_same_bytes(project):
-    folder = project / "runs" / CELL
-    files = [*(folder / "models").iterdir(), folder / "history.tsv", folder / "logits.npy"]
-    before, count = [path.read_bytes() for path in files], len(runs(project))
-    shell(project, "WANDB_MODE=disabled python -m stages.fusion late-strided")
-    assert [path.read_bytes() for path in files] == before and len(runs(project)) == count
-
-
 def test_an_experiment_is_a_group_even_in_the_queue(project):
     """DVC's queue trains in a copy of the project and throws it away: the runs must outlive it."""
     old = set(runs(project))

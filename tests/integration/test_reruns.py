@@ -1,12 +1,12 @@
 """What an edit reruns: one byte more in a file of each room. The table of docs/architecture.md has the same stages."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
-from support.commands import ROOT, STAGES, set_params, shell
+from support.commands import ENVIRONMENT, ROOT, STAGES, set_params, shell
 from support.documents import rows
 from support.projects import copy_project
 
@@ -47,7 +47,12 @@ def edited(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def changed_stages(project: Path) -> set[str]:
     """Return the names of the stages whose dependencies have changed, without the matrix's keys."""
-    return {name.split("@")[0] for name in json.loads(shell(project, "dvc status --json"))}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR"):
+            patch.setenv(name, ENVIRONMENT[name])
+        patch.chdir(project)
+        with Repo() as repo:
+            return {name.split("@")[0] for name in repo.status()}
 
 
 @pytest.mark.parametrize("name", EDITS)

@@ -1,5 +1,6 @@
 """A small DVC project to drive: a chain and three stages beside each other."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,10 +28,10 @@ runpy.run_module("pipeline", run_name="__main__")
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the project and enter it; each of its scripts writes its result, and a line into `log`."""
-    folder = tmp_path / "project"
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the project, not to be changed; each of its scripts writes its result, and a line into `log`."""
+    folder = tmp_path_factory.mktemp("jobs") / "project"
     folder.mkdir()
     (folder / "dvc.yaml").write_text(STAGES)
     (folder / "params.yaml").write_text("number: 1\n")
@@ -39,6 +40,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "wide.sh").write_text("echo $1 >> log; cat first > wide-$1\n")
     (folder / "alone.sh").write_text("echo alone >> log; echo 1 > alone\n")
     shell(folder, "git init -q && dvc init -q && git add -A && git commit -qm all")
+    return folder
+
+
+@pytest.fixture
+def project(pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy the project and enter the copy."""
+    folder = Path(shutil.copytree(pristine, tmp_path / "project"))
     monkeypatch.chdir(folder)
     for name in ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR", "DVC_NO_ANALYTICS"):
         monkeypatch.setenv(name, ENVIRONMENT[name])

@@ -16,7 +16,6 @@ from pipeline.core.errors import PipelineError
 from pipeline.raw import format
 from pipeline.raw.prepare import prepare
 from pipeline.raw.splitting import split_course
-from pipeline.tools.simulator.simulate import simulate
 from support import faults
 from support.commands import ROOT
 from support.prepared import contents, halves
@@ -102,19 +101,18 @@ def test_a_run_is_not_gone_on_with_where_the_files_have_changed(
 
 
 @pytest.mark.slow
-def test_killed_at_ten_random_moments_the_next_run_gives_the_same_bytes(tmp_path: Path) -> None:
-    simulate(tmp_path / "data", scenes=700, seed=2)
+def test_killed_at_ten_random_moments_the_next_run_gives_the_same_bytes(many: Path, tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
 from pipeline.raw import scan
 from pipeline.raw.prepare import prepare
 from pipeline.raw.splitting import split_by_scene
-scan.BLOCK_ROWS = 64
+scan.BLOCK_ROWS = 32
 if __name__ == "__main__":
-    scan.MIN_PARALLEL_ROWS = 64
+    scan.MIN_PARALLEL_ROWS = 32
     print("start", flush=True)
-    prepare(Path("data"), Path("arrays"), lambda scenes, _: split_by_scene(scenes, {FRACTIONS}, seed=0))
+    prepare(Path({str(many)!r}), Path("arrays"), lambda scenes, _: split_by_scene(scenes, {FRACTIONS}, seed=0))
 """
     (tmp_path / "run.py").write_text(code)
     command = [sys.executable, "run.py"]
@@ -144,5 +142,5 @@ if __name__ == "__main__":
             assert contents(tmp_path / "arrays") == whole
         assert start().wait() == 0
         assert contents(tmp_path / "arrays") == whole
-        assert {path.name for path in tmp_path.iterdir()} == {"arrays", "data", "run.py"}
+        assert {path.name for path in tmp_path.iterdir()} == {"arrays", "run.py"}
     assert went_on  # else nothing was ever resumed

@@ -53,7 +53,7 @@ def test_other_bytes_and_files_that_one_project_lacks_are_differences(tmp_path):
 @pytest.mark.parametrize("way", WAYS)
 def test_no_process_outlives_a_kill_that_it_does_not_ignore(tmp_path, way):
     marker = tmp_path / "pid"
-    (tmp_path / "run.sh").write_text(f"echo $$ > {marker}; sleep 3")
+    (tmp_path / "run.sh").write_text(f"echo $$ > {marker}; sleep 1.5")
     assert start_and_kill(tmp_path, "sh run.sh", 0.5, way) == 2
     assert not psutil.pid_exists(int(marker.read_text()))
 

@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ atexit.register(shutil.rmtree, DVC_FOLDER, ignore_errors=True)
 HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
 for name in (*HOOKS, "DEVICE"):  # tests name the device themselves
     os.environ.pop(name, None)
+REPRO = "python -m pipeline repro"  # the driver starts stages sooner than `dvc repro`
+UNTRACKED = "WANDB_MODE=disabled"  # before a command whose runs no test looks at in wandb
 ENVIRONMENT = os.environ | {
     "DVC_GLOBAL_CONFIG_DIR": f"{DVC_FOLDER}/global",
     "DVC_SYSTEM_CONFIG_DIR": f"{DVC_FOLDER}/system",
@@ -51,7 +54,8 @@ def set_params(folder: Path, **changes) -> None:
 
 
 def stages_run(output: str) -> set[str]:
-    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+    """Return the stages that `dvc repro` or the driver says it ran."""
+    return set(re.findall(r"^(?:Running stage '|start )([\w@-]+)", output, flags=re.M))
 
 
 def read(folder: Path, name: str) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.tools.presets import default_params
-from support.commands import ROOT, STAGES, shell, stages_run
+from support.commands import REPRO, ROOT, STAGES, shell, stages_run
 
 LINKED = {".npy", ".png", ".safetensors"}  # the pipeline replaces these files and never writes into one
 
@@ -39,7 +39,7 @@ def make_finished_run(folder: Path) -> None:
     copy_sources(folder)
     shell(folder, "git init -q . && git add -A && git commit -qm sources")
     shell(folder, "python -m pipeline preset smoke && python -m pipeline simulate data --scenes 40 && dvc add -q data")
-    output = shell(folder, "dvc repro")
+    output = shell(folder, f"{REPRO} --jobs 2")
     assert {name.split("@")[0] for name in stages_run(output)} == set(STAGES)
     shell(folder, "git add -A && git commit -qm all")
 

@@ -12,7 +12,7 @@ from pipeline.tracking import wandb_run
 from support.offline import read_run, runs
 from support.tiny_training import CELL, SOON, train, untouched, warnings
 
-pytestmark = [pytest.mark.slow, pytest.mark.environment]  # processes and clocks
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # clocks
 KEY = "0" * 40
 
 

@@ -14,7 +14,7 @@ from pipeline.tracking.wandb_run import start_run
 from support.offline import read_run, runs
 from support.tiny_training import CELL, OTHER, SOON, all_end, family, start_python, train, untouched, warnings
 
-pytestmark = [pytest.mark.slow, pytest.mark.environment]  # processes and clocks
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # clocks
 OURS, WANDBS = "pipeline.tracking.wandb_process", "wandb-core"  # the process we start, and the one that wandb starts
 
 

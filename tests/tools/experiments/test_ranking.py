@@ -10,7 +10,7 @@ import yaml
 from pipeline.core.errors import PipelineError
 from pipeline.tools.experiments.ranking import format_ranking, rank_trainings
 from pipeline.tools.experiments.revisions import Training, arrays_here, trainings
-from support.commands import shell
+from support.commands import UNTRACKED, shell
 
 LATE, ADD = "late-maxpool", "add-maxpool"
 
@@ -161,7 +161,7 @@ def test_a_single_seed_has_no_interval():
 def test_a_queue_of_experiments_is_run_listed_compared_and_judged(project):
     fewer = "-S ~matrix.rgb-maxpool -S ~matrix.late-strided"  # two cells are enough
     shell(project, f"dvc exp run --queue -S fusion.lr=1e-4,1e-3 {fewer}")
-    shell(project, "WANDB_MODE=disabled dvc exp run --run-all --jobs 2")  # others count the runs of the first
+    shell(project, f"{UNTRACKED} dvc exp run --run-all --jobs 2")  # others count the runs of the first
     names = shell(project, "dvc exp list --name-only").split()
     assert len(names) == 2
     keep = "accuracy|top1|zero_shot|tuned"
