@@ -1,6 +1,6 @@
 """Run the project on a cluster of Ray with two nodes, and compare every byte with `dvc repro`: `make cluster-check`.
 
-The nodes are processes of this machine with one core each. Then a sweep of two experiments trains on them. Then nodes are
+The nodes are processes of this machine with one core each. A sweep of two experiments trains on them. Then nodes are
 killed in mid-training, and drivers after some of their stages: whatever happens, the next run ends with equal bytes.
 """
 
@@ -112,7 +112,7 @@ def make_repository(project: Path) -> None:
 
 
 def train_fusions(reference: Path, rate: float) -> dict[str, str]:
-    """Train the cells at a learning rate by `dvc repro` in a copy of a project, and return the MD5s of their outputs."""
+    """Train the cells at a learning rate by `dvc repro` in a copy of a project; return the MD5s of their outputs."""
     folder = FOLDER / "rate"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(reference, folder, symlinks=True)
