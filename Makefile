@@ -1,7 +1,7 @@
 # make repro: everything from nothing.  make test: all tests.  make check: the quick ones.
 # JOBS=n: so many trainings at a time; by default as many as cores and memory allow. DEVICE=cpu or cuda: on that.
 # GPUS=0,1: on these GPUs, a training on each. PER_GPU=4: so many share a GPU, and none of them is timed.
-# CLUSTER=auto or ray://HOST:10001: trainings run on a cluster of Ray (docs/scale.md).
+# CLUSTER=auto or ray://HOST:10001: trainings, of `make sweep` too, run on a cluster of Ray (docs/scale.md).
 # make sweep: a grid of experiments.  make smoke: every stage on 40 scenes, in a folder of its own.
 # make repeat: two runs, byte by byte.  make chaos: random kills and corruptions.  make cluster-check: a cluster of Ray.
 PYTHON ?= python3
@@ -49,11 +49,11 @@ run:
 	$(REPRO)
 	@python -m pipeline results
 
-# learning rate x schedule x every cell of the matrix, on top of the last run; `dvc queue start -j 2` instead of the
-# second command works in the background. Only stages that depend on the change run.
+# learning rate x schedule x every cell of the matrix, on top of the last run, in DVC's queue of experiments. Only stages
+# that depend on the change run.
 sweep: identity repro
-	dvc exp run --queue -S 'fusion.lr=$(LR)' -S 'fusion.schedule=$(SCHEDULE)' $(WEIGHTS:%=-C %)
-	dvc exp run --run-all --jobs $(or $(JOBS),2)
+	python -m pipeline sweep -S 'fusion.lr=$(LR)' -S 'fusion.schedule=$(SCHEDULE)' $(WEIGHTS:%=-C %) \
+		--jobs $(or $(JOBS),2) $(CLUSTER:%=--cluster %)
 	dvc exp show --no-pager --md --only-changed --keep 'accuracy|top1|zero_shot|tuned' \
 		--drop '^(runs|data|pipe|stage)|Created|Exec|State' --sort-by val_loss
 	@python -m pipeline best

@@ -196,6 +196,23 @@ def repro(
     print(driver.repro(targets or [], jobs, cluster, gpus, per_gpu))
 
 
+@app.command("sweep")
+def sweep_command(
+    settings: Annotated[
+        list[str], typer.Option("--set-param", "-S", help="A key and its values: fusion.lr=1e-4,1e-3.")
+    ],
+    copies: Annotated[
+        list[Path] | None, typer.Option("--copy-paths", "-C", help="A file that experiments need and Git ignores.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Experiments at a time.")] = 2,
+    cluster: Annotated[str, typer.Option(help="Train on a cluster of Ray, as in repro.")] = "local",
+) -> None:
+    """Queue an experiment for each point of a grid, and run all that DVC's queue holds. Needs an earlier run."""
+    from pipeline.tools.experiments.sweep import sweep
+
+    sweep(settings, copies or [], jobs, cluster)
+
+
 @app.command()
 def predict(
     checkpoint: Checkpoint,

@@ -1,7 +1,7 @@
 """Run the project on a cluster of Ray with two nodes, and compare every byte with `dvc repro`: `make cluster-check`.
 
-The nodes are processes of this machine with one core each. Then nodes are killed in mid-training, and drivers after
-some of their stages: whatever happens, the next run ends with equal bytes.
+The nodes are processes of this machine with one core each. A sweep of two experiments trains on them. Then nodes are
+killed in mid-training, and drivers after some of their stages: whatever happens, the next run ends with equal bytes.
 """
 
 import shutil
@@ -14,16 +14,27 @@ from time import monotonic, sleep
 from typing import Annotated
 
 import typer
+import yaml
 
 from pipeline.core.errors import PipelineError, run_command
 from scripts.kills import finish
-from scripts.projects import ENVIRONMENT, apply_preset, forget_stages, make_project, read_stages, run, use_times_of
+from scripts.projects import (
+    ENVIRONMENT,
+    TIMES,
+    apply_preset,
+    forget_stages,
+    make_project,
+    read_stages,
+    run,
+    use_times_of,
+)
 from scripts.ray_nodes import Nodes, start_cluster
 
 FOLDER = Path(".cluster")
 TRAININGS = "fusion curve lidar cilp project classify labels"
 STALE = 4  # trainings that run in a trial
 TIMEOUT_S = 1800
+RATES = (2e-4, 3e-4)  # of the sweep
 
 
 def main(
@@ -53,7 +64,7 @@ def main(
             print(f"trainings, {name}: {value:.0f} s", flush=True)
         run(project, _command(nodes))
         random = Random(seed)
-        for trial in (compare, *[kill_node] * kills, *[kill_driver] * kills):
+        for trial in (compare, sweep, *[kill_node] * kills, *[kill_driver] * kills):
             shutil.rmtree(FOLDER / "trial", ignore_errors=True)  # a trial ends with times of the reference
             shutil.copytree(project, FOLDER / "trial", symlinks=True)
             outcomes.append(trial(FOLDER / "trial", reference, nodes, random))
@@ -67,6 +78,55 @@ def main(
 def compare(project: Path, reference: Path, nodes: Nodes, random: Random) -> tuple[str, str]:
     """Compare what two nodes made with what `dvc repro` made, and return the outcome and a note."""
     return finish(project, reference, "dvc repro", "two nodes against `dvc repro`")
+
+
+def sweep(project: Path, reference: Path, nodes: Nodes, random: Random) -> tuple[str, str]:
+    """Run a sweep on two nodes, compare its fusions with those of `dvc repro`, and return the outcome and a note."""
+    make_repository(project)
+    grid = ",".join(map(str, RATES))
+    output = run(project, f"python -m pipeline sweep -S fusion.lr={grid} --cluster {nodes.address}").stdout
+    changed = run(project, "git status --porcelain").stdout
+    commits = run(project, "git for-each-ref --format='%(objectname)' 'refs/exps/*/*/*'").stdout.split()
+    files = [
+        [run(project, f"git show {commit}:{name}").stdout for name in ("params.yaml", "dvc.lock")] for commit in commits
+    ]
+    found = {
+        yaml.safe_load(params)["fusion"]["lr"]: digest_fusions(yaml.safe_load(lock)["stages"]) for params, lock in files
+    }
+    expected = {rate: train_fusions(reference, rate) for rate in RATES}
+    note = f"a sweep of {len(RATES)} experiments"
+    if found != expected or changed or "Running stage" in output:
+        return (
+            "differs",
+            f"{note}: found {found}, expected {expected}; workspace: {changed!r}; output: {output[-1500:]}",
+        )
+    return "identical", note
+
+
+def make_repository(project: Path) -> None:
+    """Commit a project to a Git repository of its own, as experiments need it."""
+    run(project, "dvc config core.no_scm false && git init -q && git config user.name me && git config user.email a@b")
+    for name in (".gitignore", ".dvc/.gitignore"):
+        shutil.copy2(name, project / name)
+    run(project, "dvc commit -q --force && git add -A && git commit -qm all")
+
+
+def train_fusions(reference: Path, rate: float) -> dict[str, str]:
+    """Train the cells at a learning rate by `dvc repro` in a copy of a project; return the MD5s of their outputs."""
+    folder = FOLDER / "rate"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(reference, folder, symlinks=True)
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params["fusion"]["lr"] = rate
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    run(folder, "dvc repro -q fusion")
+    return digest_fusions(read_stages(folder))
+
+
+def digest_fusions(stages: dict[str, dict]) -> dict[str, str]:
+    """Return the MD5 of each output of the cells but the times, by its path."""
+    outs = [out for name, stage in stages.items() if name.startswith("fusion@") for out in stage["outs"]]
+    return {out["path"]: out["md5"] for out in outs if not Path(out["path"]).is_relative_to(TIMES)}
 
 
 def kill_node(project: Path, reference: Path, nodes: Nodes, random: Random) -> tuple[str, str]:

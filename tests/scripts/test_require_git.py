@@ -26,7 +26,7 @@ def require_git(folder: Path, **variables: str) -> tuple[int, str]:
 
 def test_sweep_asks_before_it_trains() -> None:
     plan = shell(ROOT, "make --dry-run sweep VENV=.")
-    assert plan.index("scripts/require_git.sh") < plan.index("python -m pipeline repro") < plan.index("dvc exp run")
+    assert plan.index("scripts/require_git.sh") < plan.index("python -m pipeline repro") < plan.index("pipeline sweep")
 
 
 def test_a_folder_without_git_is_refused_with_the_cure(folder: Path) -> None:

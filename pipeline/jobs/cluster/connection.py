@@ -16,7 +16,7 @@ CURES = {
     "ObjectStoreFullError": "start Ray there with a larger --object-store-memory; in Docker add --shm-size=2g",
     "OutOfDiskError": "free space below /tmp/ray there, or start Ray with another --temp-dir",
     "OutOfMemoryError": "start Ray there with fewer --num-cpus",
-    "RuntimeEnvSetupError": "the node cannot unpack the code; free space below /tmp/ray there",
+    "RuntimeEnvSetupError": "Ray cannot write the code; free space below /tmp/ray, here and on the nodes",
     "WorkerCrashedError": "its process was killed, perhaps for want of memory; start Ray there with fewer --num-cpus",
 }
 
@@ -30,6 +30,7 @@ def connect(address: str, code: Path) -> None:
         raise PipelineError(f"CLUSTER={address} needs Ray, which is not installed here; install it: `{INSTALL}`")
     _require_listener(address)
     import ray
+    from ray.exceptions import RayError
 
     handler = signal.getsignal(signal.SIGTERM)
     # a space of names for this run alone: other runs on the cluster see nothing of it
@@ -47,6 +48,9 @@ def connect(address: str, code: Path) -> None:
     except (ConnectionError, RuntimeError, ValueError) as error:
         ray.shutdown()  # Ray compares versions when it is half connected
         raise PipelineError(_explain_connection(address, error)) from None
+    except RayError as error:  # of the code, which Ray puts below /tmp/ray
+        ray.shutdown()
+        raise PipelineError(f"CLUSTER={address}: {explain(error)}") from None
     finally:
         signal.signal(signal.SIGTERM, handler)  # Ray's own would end this process without an error
 
@@ -55,7 +59,8 @@ def explain(error: Exception) -> str:
     """Return an error of Ray on one line, with its cure where there is one."""
     kinds = [kind.__name__ for kind in type(error).__mro__]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
-    line = lines[-1] if "RayTaskError" in kinds[0] else lines[0]  # the former holds a traceback
+    # a traceback, or a heading, stands before what went wrong
+    line = lines[-1] if kinds[0].startswith(("RayTaskError", "RuntimeEnvSetupError")) else lines[0]
     cure = next((CURES[kind] for kind in kinds if kind in CURES), "run it again: what is done is not done twice")
     return f"{kinds[0]}: {printable(line, 300)}; {cure}"
 
