@@ -221,12 +221,15 @@ def test_code_and_inputs_are_links_in_the_scratch_folder(tmp_path: Path, monkeyp
         ("ObjectStoreFullError", "start Ray there with a larger --object-store-memory; in Docker add --shm-size=2g"),
         ("OutOfDiskError", "free space below /tmp/ray there, or start Ray with another --temp-dir"),
         ("ObjectLostError", "run it again: what is done is not done twice"),
+        ("NodeDiedError", "so it went four times; find out why there, or start Ray with fewer --num-cpus"),
     ],
 )
 def test_an_error_of_ray_is_one_line_with_its_cure(kind: str, cure: str) -> None:
     from ray import exceptions
 
-    error = type(kind, (getattr(exceptions, kind),), {"__init__": lambda _: None, "__str__": lambda _: "words\nmore"})()
+    error = type(
+        kind, (getattr(exceptions, kind),), {"__init__": lambda _: None, "__str__": lambda _: "words. Advice\nmore"}
+    )()
     assert connection.explain(error) == f"{kind}: words; {cure}"
 
 

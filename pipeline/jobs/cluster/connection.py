@@ -13,11 +13,13 @@ from pipeline.core.errors import PipelineError, printable
 INSTALL = "pip install -r requirements-cluster.txt -c constraints.txt"
 SECONDS_TO_CONNECT = 5
 CURES = {
+    "NodeDiedError": "so it went four times; find out why there, or start Ray with fewer --num-cpus",
     "ObjectStoreFullError": "start Ray there with a larger --object-store-memory; in Docker add --shm-size=2g",
     "OutOfDiskError": "free space below /tmp/ray there, or start Ray with another --temp-dir",
     "OutOfMemoryError": "start Ray there with fewer --num-cpus",
     "RuntimeEnvSetupError": "Ray cannot write the code; free space below /tmp/ray, here and on the nodes",
-    "WorkerCrashedError": "its process was killed, perhaps for want of memory; start Ray there with fewer --num-cpus",
+    "WorkerCrashedError": "its process was killed four times, perhaps for want of memory; start Ray there with fewer "
+    "--num-cpus",
 }
 
 
@@ -59,10 +61,18 @@ def explain(error: Exception) -> str:
     """Return an error of Ray on one line, with its cure where there is one."""
     kinds = [kind.__name__ for kind in type(error).__mro__]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
-    # a traceback, or a heading, stands before what went wrong
-    line = lines[-1] if kinds[0].startswith(("RayTaskError", "RuntimeEnvSetupError")) else lines[0]
+    # a traceback, or a heading, stands before what went wrong; elsewhere advice comes after the first sentence
+    last = kinds[0].startswith(("RayTaskError", "RuntimeEnvSetupError"))
+    line = lines[-1] if last else lines[0].partition(". ")[0]
     cure = next((CURES[kind] for kind in kinds if kind in CURES), "run it again: what is done is not done twice")
     return f"{kinds[0]}: {printable(line, 300)}; {cure}"
+
+
+def find_host(error: Exception) -> str:
+    """Return the host of the node that an error of Ray names by its ID, even a lost node; empty if it names none."""
+    import ray
+
+    return next((str(node["NodeManagerHostname"]) for node in ray.nodes() if node["NodeID"] in str(error)), "")
 
 
 def _require_listener(address: str) -> None:

@@ -1,5 +1,6 @@
 """Commands of stages as tasks on a cluster of Ray: inputs go out once a node, outputs come back and are verified."""
 
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import atomic, atomic_folder, write_json
 from pipeline.core.slots import SHARED_GPU, SLOTS
 from pipeline.jobs.cluster.code import copy_code, digest_code, is_code
-from pipeline.jobs.cluster.connection import connect, explain
+from pipeline.jobs.cluster.connection import connect, explain, find_host
 from pipeline.jobs.cluster.node import Input, Job, Result, run_job
 from pipeline.jobs.cluster.numerics import read_numerics
 from pipeline.jobs.launch import Ended
@@ -134,8 +135,9 @@ class RayLauncher:
                 retry_exceptions=False,
             )
             self._tasks[task.remote(job)] = _Task(name, command, log)
-        except RayError as error:
-            raise PipelineError(explain(error)) from None
+        except RayError as error:  # of the store of the node that this process is connected to
+            host = platform.node() if not self._address.startswith("ray://") else self._address
+            raise PipelineError(f"on {host}: {explain(error)}") from None
 
     def ended(self) -> dict[str, Ended]:
         """Return the commands that have ended since the last call, after moving their outputs into place."""
@@ -184,7 +186,7 @@ class RayLauncher:
         try:
             result: Result = ray.get(reference)
         except RayError as error:
-            return Ended(1, 0, problem=explain(error))
+            return Ended(1, 0, find_host(error), explain(error))
         task.log.write_text(result.log, encoding="utf-8")
         if result.problem or result.code:
             return Ended(result.code, result.seconds, result.host, result.problem)

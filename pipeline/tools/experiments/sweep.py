@@ -53,17 +53,18 @@ def sweep(settings: Sequence[str], copies: Sequence[Path], jobs: int, cluster: s
     """
     earlier = {each.name for each in list_queue()}
     flags = [f"--set-param={setting}" for setting in settings] + [f"--copy-paths={path}" for path in copies]
+    queued: list[Experiment] = []  # DVC lists those of the present commit alone, and you may commit meanwhile
     failures: dict[str, str] = {}
     try:
         _run_dvc("exp", "run", "--queue", *flags)
+        queued = [each for each in list_queue() if each.name not in earlier]
         if cluster != LOCAL:
-            queued = [each for each in list_queue() if each.name not in earlier]
             failures = _train(queued, [setting.partition("=")[0] for setting in settings], copies, jobs, cluster)
             _remove(failures)
     except BaseException:
-        _remove([each.name for each in list_queue() if each.name not in earlier])
+        _remove(each.name for each in queued or list_queue() if each.name not in earlier)
         raise
-    if list_queue():
+    if len(failures) < len(queued):
         _run_dvc("exp", "run", "--run-all", f"--jobs={jobs}")
     if failures:
         others = "the other experiments are saved, these are not: `python -m pipeline best`"
@@ -71,7 +72,7 @@ def sweep(settings: Sequence[str], copies: Sequence[Path], jobs: int, cluster: s
 
 
 def list_queue() -> list[Experiment]:
-    """Return the experiments that wait in DVC's queue."""
+    """Return the experiments of the present commit that wait in DVC's queue."""
     found = []
     for start in json.loads(_run_dvc("exp", "show", "--json", output=subprocess.PIPE)):
         for each in start["experiments"] or []:
