@@ -111,6 +111,7 @@ def test_a_senseless_option_is_refused_before_any_work(tmp_path: Path) -> None:
     assert code == 2 and "scenes" in err and "Traceback" not in err and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_params_prints_what_will_run_and_refuses_an_unknown_fusion(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(preset_params("smoke"))
     code, out, _ = pipeline("params", cwd=tmp_path)

@@ -203,6 +203,7 @@ def test_no_duration_depends_on_a_clock_that_can_be_set() -> None:
                 assert node.module != "time" or {each.name for each in node.names} <= allowed, path
 
 
+@pytest.mark.slow
 def test_importing_the_library_touches_nothing(tmp_path):
     """No file is opened for writing, no socket made, no process started, and wandb and dvc are not imported."""
     names = [

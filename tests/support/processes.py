@@ -6,9 +6,9 @@ from time import monotonic, sleep
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    end = monotonic() + 30
+    end = monotonic() + 60
     while not condition():
-        assert monotonic() < end, "waited for 30 seconds"
+        assert monotonic() < end, "waited for 60 seconds"
         sleep(0.05)
 
 

@@ -44,6 +44,7 @@ def targets_of(nets: chain.Chain, data: Arrays) -> torch.Tensor:
     return lidar_features(nets.lidar, data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_an_untrained_chain_is_at_chance_in_every_figure(seed, norm, data):
