@@ -11,16 +11,18 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from configparser import RawConfigParser
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from time import sleep
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.core.cores import count_cores
 from pipeline.core.errors import PipelineError, printable
+from pipeline.core.slots import SHARED_GPU
 from pipeline.jobs.cluster.node import scratch_folder
 from pipeline.jobs.driver import LOCAL
 from pipeline.jobs.launch import LocalLauncher
@@ -65,7 +67,8 @@ def sweep(settings: Sequence[str], copies: Sequence[Path], jobs: int, cluster: s
         _remove(each.name for each in queued or list_queue() if each.name not in earlier)
         raise
     if len(failures) < len(queued):
-        _run_dvc("exp", "run", "--run-all", f"--jobs={jobs}")
+        shared = {SHARED_GPU: "1"} if jobs > 1 else {}  # DVC's workers know of no GPU, and all use the first
+        _run_dvc("exp", "run", "--run-all", f"--jobs={jobs}", variables=shared)
     if failures:
         others = "the other experiments are saved, these are not: `python -m pipeline best`"
         raise PipelineError("\n".join([*failures.values(), others]))
@@ -162,9 +165,10 @@ def _remove(names: Iterable[str]) -> None:
         _run_dvc("queue", "remove", "-q", *names)
 
 
-def _run_dvc(*arguments: str, output: int | None = None) -> str:
+def _run_dvc(*arguments: str, output: int | None = None, variables: Mapping[str, str] = MappingProxyType({})) -> str:
     """Run a command of DVC, and return its output if that is a pipe; raises PipelineError if it fails."""
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], stdout=output, text=True)
+    command, environment = [sys.executable, "-m", "dvc", *arguments], os.environ | variables
+    done = subprocess.run(command, env=environment, stdout=output, text=True)
     if done.returncode:
         raise PipelineError(f"`dvc {' '.join(arguments)}` gave exit code {done.returncode}; its error is above")
     return done.stdout or ""
