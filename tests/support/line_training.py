@@ -3,6 +3,7 @@
 Run as a module, it waits in its third epoch until the stage is interrupted, and ends the epoch.
 """
 
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -116,4 +117,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     sys.argv = sys.argv[:1]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with Ctrl-C ignored
     run_command(main)
