@@ -67,8 +67,10 @@ def sweep(settings: Sequence[str], copies: Sequence[Path], jobs: int, cluster: s
         _remove(each.name for each in queued or list_queue() if each.name not in earlier)
         raise
     if len(failures) < len(queued):
-        shared = {SHARED_GPU: "1"} if jobs > 1 else {}  # DVC's workers know of no GPU, and all use the first
-        _run_dvc("exp", "run", "--run-all", f"--jobs={jobs}", variables=shared)
+        # the first of DVC's workers that ends may delete the order to end of another, which then holds the output open
+        workers = jobs if cluster == LOCAL else 1  # nothing is left but to restore
+        shared = {SHARED_GPU: "1"} if workers > 1 else {}  # DVC's workers know of no GPU, and all use the first
+        _run_dvc("exp", "run", "--run-all", f"--jobs={workers}", variables=shared)
     if failures:
         others = "the other experiments are saved, these are not: `python -m pipeline best`"
         raise PipelineError("\n".join([*failures.values(), others]))
