@@ -33,6 +33,7 @@ from scripts.ray_nodes import Nodes, start_cluster
 FOLDER = Path(".cluster")
 TRAININGS = "fusion curve lidar cilp project classify labels"
 STALE = 4  # trainings that run in a trial
+LATEST_KILL_S = 2  # after the first of them began: with the smoke preset all of them take about 6 s
 TIMEOUT_S = 1800
 RATES = (2e-4, 3e-4)  # of the sweep
 
@@ -132,7 +133,7 @@ def digest_fusions(stages: dict[str, dict]) -> dict[str, str]:
 def kill_node(project: Path, reference: Path, nodes: Nodes, random: Random) -> tuple[str, str]:
     """Kill a node without grace while it trains, add another, and return the outcome and a note."""
     stale = make_trainings_stale(project, random)
-    folder, delay = random.choice(nodes.folders), random.uniform(0, 10)
+    folder, delay = random.choice(nodes.folders), random.uniform(0, LATEST_KILL_S)
     driver = _start(project, _command(nodes))
     _wait_for(driver, lambda: any(folder.glob("rgb-lidar-cilp-*/scratch/*/log")))
     sleep(delay)
