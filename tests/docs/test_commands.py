@@ -69,7 +69,7 @@ PROOFS: dict[str, Run | Make | Help | ProvedBy | Marked] = {
     "make repro CLUSTER=auto": Make("python -m pipeline repro *--cluster auto"),
     "make repro CLUSTER=HOST:6379": Make("python -m pipeline repro *--cluster HOST:6379"),
     "make repro CLUSTER=ray://HOST:10001": Make("python -m pipeline repro *--cluster ray://HOST:10001"),
-    "make cluster-check KILLS=2": Make("python -m scripts.cluster *--kills 2"),
+    "make cluster-check": Make("python -m scripts.cluster"),
     "ray start --head --port=6379": Marked(),
     "ray start --address=HOST:6379": Marked(),
     "ray stop": Marked(),
