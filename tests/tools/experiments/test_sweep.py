@@ -13,6 +13,8 @@ from support.commands import ENVIRONMENT, ROOT, shell
 
 PARAMS = "lr: 0.1 # mine\nother: {lr: 1}\n"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
