@@ -21,6 +21,7 @@ from pipeline.raw.scan import Block, scan_rows
 from pipeline.raw.workers import count_workers
 from support.commands import ROOT
 from support.mounts import in_own_mounts
+from support.processes import is_running
 
 # --- how many
 
@@ -117,13 +118,6 @@ def main():
 if __name__ == "__main__":
     run_command(main)
 """
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.environment

@@ -12,7 +12,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         sleep(0.05)
 
 
-def is_running(pid: str) -> bool:
+def is_running(pid: int | str) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -11,20 +11,19 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from configparser import RawConfigParser
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from time import sleep
-from types import MappingProxyType
 from typing import Any
 
 from pipeline.core.cores import count_cores
 from pipeline.core.errors import PipelineError, printable
 from pipeline.core.slots import SHARED_GPU
 from pipeline.jobs.cluster.node import scratch_folder
-from pipeline.jobs.driver import LOCAL
+from pipeline.jobs.driver import LINES_OF_A_LOG, LOCAL
 from pipeline.jobs.launch import LocalLauncher
 from pipeline.jobs.plan import Command
 from pipeline.tracking.provenance import run_git
@@ -33,7 +32,6 @@ CONFIG = Path(".dvc/config.local")  # of DVC, for this machine
 SCRATCH = Path(".dvc/tmp/sweep")
 LOGS = Path(".dvc/tmp/jobs/logs")  # of the driver, in each project
 SECONDS_BETWEEN_LOOKS = 0.2
-LINES_OF_A_LOG = 10
 
 
 @dataclass(frozen=True)
@@ -167,9 +165,9 @@ def _remove(names: Iterable[str]) -> None:
         _run_dvc("queue", "remove", "-q", *names)
 
 
-def _run_dvc(*arguments: str, output: int | None = None, variables: Mapping[str, str] = MappingProxyType({})) -> str:
-    """Run a command of DVC, and return its output if that is a pipe; raises PipelineError if it fails."""
-    command, environment = [sys.executable, "-m", "dvc", *arguments], os.environ | variables
+def _run_dvc(*arguments: str, output: int | None = None, variables: dict[str, str] | None = None) -> str:
+    """Run a command of DVC with variables set, and return its output if that is a pipe; raises PipelineError."""
+    command, environment = [sys.executable, "-m", "dvc", *arguments], os.environ | (variables or {})
     done = subprocess.run(command, env=environment, stdout=output, text=True)
     if done.returncode:
         raise PipelineError(f"`dvc {' '.join(arguments)}` gave exit code {done.returncode}; its error is above")

@@ -35,9 +35,9 @@ class SceneSelection(NamedTuple):
 
 
 def copy_valid_scenes(source: Source, inventory: Inventory, partial: Path, request: SceneRequest) -> SceneSelection:
-    """Copy the requested scenes to `partial`/work/frames under their own numbers; return which they are.
+    """Copy the requested scenes to work/frames in `partial` under their own numbers; return which they are.
 
-    The selection is stored in `partial`/work/selection.json, so that an interrupted import resumes behind it. Raises
+    The selection is stored in work/selection.json there, so that an interrupted import resumes behind it. Raises
     DataError with all issues of the source at once, or for too few valid scenes with `request.skip`.
     """
     record, frames = partial / "work/selection.json", partial / "work/frames"
