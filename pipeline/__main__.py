@@ -5,7 +5,6 @@ A command imports what it needs when it runs, so that --help is quick.
 
 import json
 import sys
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -275,6 +274,4 @@ def best(top: Annotated[int, typer.Option(min=1, help="Trainings to list.")] = 1
 
 
 if __name__ == "__main__":
-    if isinstance(sys.stdout, TextIOWrapper):  # a console may lack a sign, such as plus-minus in ASCII
-        sys.stdout.reconfigure(errors="backslashreplace")
     run_command(app)

@@ -191,12 +191,12 @@ def compute_seconds(device: torch.device) -> float:
     On a GPU that several stages share, the clock also counts their work: the seconds are not-a-number, and so is every
     sum of them.
     """
-    if device.type == "cuda" and SHARED_GPU in os.environ:
+    if device.type != "cuda":
+        return thread_time()
+    if SHARED_GPU in os.environ:
         return nan
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        return perf_counter()
-    return thread_time()
+    torch.cuda.synchronize(device)
+    return perf_counter()
 
 
 def device_name(device: torch.device) -> str:

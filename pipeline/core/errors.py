@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -38,9 +39,12 @@ def lacks_memory(error: BaseException) -> bool:
 def run_command(command: Callable[..., None]) -> None:
     """Run `command` or a typer app with the arguments of the process; a PipelineError ends without a traceback.
 
-    SIGTERM ends the command as Ctrl-C does. A stage gets it when its DVC is killed: the next DVC runs the stage anew.
+    A sign that the console lacks is printed as its code. SIGTERM ends the command as Ctrl-C does. A stage gets it when
+    its DVC is killed: the next DVC runs the stage anew.
     """
     signal.signal(signal.SIGTERM, _end)
+    if isinstance(sys.stdout, TextIOWrapper):  # a console may lack a sign, such as plus-minus in ASCII
+        sys.stdout.reconfigure(errors="backslashreplace")
     if "DVC_STAGE" in os.environ and (prctl := getattr(ctypes.CDLL(None), "prctl", None)):
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:

@@ -1,11 +1,14 @@
 """How a command ends: one line for what a user can fix, a traceback for what only a programmer can."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from pipeline.core.errors import run_command
+from support.commands import ENVIRONMENT, ROOT
 
 
 @pytest.mark.parametrize("fail", [lambda: torch.empty(10**15), lambda: bytearray(10**15)], ids=["torch", "Python"])
@@ -74,3 +77,10 @@ def test_an_error_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyP
 
     with pytest.raises(RuntimeError, match="shapes differ"):
         run_command(main)
+
+
+def test_a_stage_prints_the_code_of_a_sign_that_its_console_lacks() -> None:
+    code = "from pipeline.core.errors import run_command; run_command(lambda: print('0.9 \u00b1 0.1'))"
+    environment = ENVIRONMENT | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0.9 \\xb1 0.1\n", "")
